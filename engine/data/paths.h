@@ -1,0 +1,23 @@
+/*
+ * Where things are in the machine (DESIGN.md section 3). main.c hands them to the modules as their
+ * configuration; host tests hand over temporary folders instead, so no module uses these itself.
+ */
+#ifndef SKERRY_DATA_PATHS_H
+#define SKERRY_DATA_PATHS_H
+
+#define PATH_STATE "/var/lib/skerry"
+#define PATH_RUN "/run/skerry"
+#define PATH_SOCKET "/run/docker.sock"
+#define PATH_PKI_RUN "/run/skerry/pki"
+#define PATH_PKI_ETC "/etc/skerry/pki"
+#define PATH_SYSTEM_YAML "/etc/skerry/system.yaml"
+#define PATH_COMPOSE "/etc/skerry/compose"
+#define PATH_IMAGES_BAKED "/usr/share/skerry/images"
+#define PATH_IMAGES_PRELOAD "/var/lib/skerry/preload"
+#define PATH_BOOT_JSON "/run/skerry/boot.json"
+/* The first process of containers with --init. */
+#define PATH_CONTAINER_INIT "/usr/libexec/docker-init"
+/* PID 1 writes it; /etc/resolv.conf is a link to it. */
+#define PATH_RESOLV_CONF "/run/skerry/resolv.conf"
+
+#endif
