@@ -1,0 +1,200 @@
+/*
+ * shim.json (protocol.h) and the root file system it describes.
+ *
+ * The overlay is mounted in the shim's own mount namespace, layer by layer through the fd-based
+ * API, so that neither the length of an option string nor a colon in a path is a limit. Called once
+ * by shim.c.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "engine/shim/protocol.h"
+#include "engine/shim/shim.h"
+#include "init/base/file.h"
+#include "init/base/mount.h"
+#include "init/base/str.h"
+
+static int read_rootfs(yyjson_val *root, struct shim_config *c, struct err *e)
+{
+	yyjson_val *o = NULL;
+	int r = json_get_object(root, "rootfs", &o, e);
+
+	if (r < 0 || !o)
+		return r;
+	c->has_rootfs = true;
+	r = json_get_strv(o, "lower", &c->lower, e);
+	if (r == 0)
+		r = json_get_copy(o, "upper", &c->upper, e);
+	if (r == 0)
+		r = json_get_copy(o, "work", &c->work, e);
+	if (r == 0)
+		r = json_get_strv(o, "options", &c->overlay_options, e);
+	if (r < 0)
+		return err_wrap(e, "rootfs");
+	if (strv_len(c->lower) == 0 || strv_len(c->lower) > SHIM_LOWER_MAX)
+		return err_set(e, EINVAL, "rootfs.lower: must have 1 to %d layers", SHIM_LOWER_MAX);
+	if (!c->upper != !c->work)
+		return err_set(e, EINVAL, "rootfs: upper and work go together");
+	return 0;
+}
+
+static int read_log(yyjson_val *root, struct shim_config *c, struct err *e)
+{
+	yyjson_val *o = NULL, *attrs = NULL;
+	uint64_t files = 1;
+	int r = json_get_object(root, "log", &o, e);
+
+	if (r < 0 || !o)
+		return r;
+	r = json_get_copy(o, "driver", &c->log_driver, e);
+	if (r == 0)
+		r = json_get_copy(o, "path", &c->log_path, e);
+	if (r == 0)
+		r = json_get_u64(o, "max_size", &c->log_max_size, e);
+	if (r == 0)
+		r = json_get_u64(o, "max_file", &files, e);
+	if (r == 0)
+		r = json_get_object(o, "attrs", &attrs, e);
+	if (r < 0)
+		return err_wrap(e, "log");
+	if (files > 1000)
+		return err_set(e, EINVAL, "log.max_file: at most 1000");
+	c->log_max_file = (unsigned int)files;
+	if (attrs && yyjson_obj_size(attrs) > 0) {
+		c->log_attrs = yyjson_val_write(attrs, 0, NULL);
+		if (!c->log_attrs)
+			return err_errno(e, ENOMEM, "log.attrs");
+	}
+	return 0;
+}
+
+static int read_fields(yyjson_val *root, struct shim_config *c, struct err *e)
+{
+	int64_t version = SHIM_PROTOCOL, score = -999;
+	int r = json_get_i64(root, "v", &version, e);
+
+	if (r == 0 && version != SHIM_PROTOCOL)
+		return err_set(e, EINVAL, "v: this shim speaks version %d, not %lld", SHIM_PROTOCOL,
+			       (long long)version);
+	if (r == 0)
+		r = json_get_copy(root, "id", &c->id, e);
+	if (r == 0)
+		r = json_get_copy(root, "cgroup", &c->cgroup, e);
+	if (r == 0)
+		r = json_get_copy(root, "user", &c->user, e);
+	if (r == 0)
+		r = json_get_strv(root, "groups", &c->groups, e);
+	if (r == 0)
+		r = json_get_bool(root, "stdin", &c->has_stdin, e);
+	if (r == 0)
+		r = json_get_bool(root, "stdin_once", &c->stdin_once, e);
+	if (r == 0)
+		r = json_get_i64(root, "oom_score_adj", &score, e);
+	if (r == 0)
+		r = json_get_copy(root, "seccomp_cache", &c->seccomp_cache, e);
+	c->oom_score_adj = (int)score;
+	return r;
+}
+
+int shim_config_read(const char *dir, struct shim_config *ret, struct err *e)
+{
+	_cleanup_(json_doc_free) yyjson_doc *doc = NULL;
+	_cleanup_(mem_free) char *text = NULL, *path = str_printf("%s/" SHIM_CONFIG, dir);
+	struct shim_config c = { 0 };
+	yyjson_val *root;
+	size_t len;
+	int r;
+
+	if (!path)
+		return err_errno(e, ENOMEM, SHIM_CONFIG);
+	r = file_read(AT_FDCWD, path, SHIM_CONFIG_MAX, &text, &len, e);
+	if (r == 0)
+		r = json_parse_object(text, len, &doc, &root, e);
+	if (r == 0)
+		r = read_fields(root, &c, e);
+	if (r == 0 && str_empty(c.id))
+		r = err_set(e, EINVAL, "id: is missing");
+	if (r == 0)
+		r = read_rootfs(root, &c, e);
+	if (r == 0)
+		r = read_log(root, &c, e);
+	if (r == 0)
+		r = shim_joins_read(root, &c, e);
+	if (r == 0)
+		r = json_get_strv(root, "detach", &c.detach, e);
+	if (r < 0) {
+		shim_config_clear(&c);
+		return err_wrap(e, SHIM_CONFIG);
+	}
+	*ret = c;
+	return 0;
+}
+
+void shim_config_clear(struct shim_config *c)
+{
+	char *texts[] = { c->id,   c->cgroup,	  c->user,     c->seccomp_cache, c->upper,
+			  c->work, c->log_driver, c->log_path, c->log_attrs };
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		free(texts[i]);
+	for (size_t i = 0; i < c->n_joins; i++)
+		free(c->joins[i].cgroup);
+	strv_free(c->detach);
+	strv_free(c->groups);
+	strv_free(c->lower);
+	strv_free(c->overlay_options);
+	*c = (struct shim_config){ 0 };
+}
+
+/* --- the overlay --- */
+
+/* overlayfs wants two layers or an upper one: a single read-only layer is bound. */
+static int bind_single(const char *layer, struct err *e)
+{
+	_cleanup_(fd_close) int at = open(layer, O_PATH | O_DIRECTORY | O_CLOEXEC), tree = -1;
+
+	if (at < 0)
+		return err_errno(e, errno, "%s", layer);
+	tree = mount_clone(at, false, e);
+	return tree < 0 ? tree : take_fd(tree);
+}
+
+static int new_overlay(const struct shim_config *c, struct err *e)
+{
+	_cleanup_(strv_free) char **options = NULL;
+	int r = 0;
+
+	for (char **l = c->lower; r == 0 && *l; l++)
+		r = strv_addf(&options, "lowerdir+=%s", *l);
+	if (r == 0 && c->upper)
+		r = strv_addf(&options, "upperdir=%s", c->upper);
+	if (r == 0 && c->work)
+		r = strv_addf(&options, "workdir=%s", c->work);
+	for (char **o = c->overlay_options; r == 0 && o && *o; o++)
+		r = strv_add(&options, *o);
+	if (r < 0)
+		return err_errno(e, ENOMEM, "overlay");
+	return mount_new("overlay", "overlay", (const char *const *)options, 0, e);
+}
+
+int shim_mount_rootfs(const struct shim_config *c, const char *bundle, struct err *e)
+{
+	_cleanup_(mem_free) char *path = str_printf("%s/rootfs", bundle);
+	_cleanup_(fd_close) int mount = -1, target = -1;
+	int r;
+
+	if (!path)
+		return err_errno(e, ENOMEM, "rootfs");
+	r = dir_make(AT_FDCWD, path, 0700, e);
+	if (r < 0)
+		return r;
+	mount = !c->upper && strv_len(c->lower) == 1 ? bind_single(c->lower[0], e)
+						     : new_overlay(c, e);
+	if (mount < 0)
+		return err_wrap(e, "rootfs");
+	target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (target < 0)
+		return err_errno(e, errno, "%s", path);
+	return mount_attach(mount, target, e);
+}

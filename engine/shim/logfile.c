@@ -1,0 +1,287 @@
+/*
+ * json-file records and their rotation (logfile.h).
+ *
+ * Data: per stream a buffer with the unfinished line (allocated at first use, a shim of a silent
+ * container has none), and one buffer in which the records of one call are put together for one
+ * write. Called by session.c for each chunk of a container's output.
+ */
+#include "engine/shim/logfile.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "init/base/buf.h"
+#include "init/base/clock.h"
+#include "init/base/file.h"
+#include "init/base/log.h"
+#include "init/base/str.h"
+
+struct unfinished {
+	char *data; /* LOG_LINE_BYTES */
+	size_t len;
+	bool continued; /* a piece of this line has been written */
+	int64_t first_ns; /* its time: all pieces carry it */
+};
+
+struct logfile {
+	char *path, *attrs;
+	int fd;
+	uint64_t size, max_size;
+	unsigned int max_file;
+	struct unfinished lines[LOG_STREAMS];
+	struct buf out;
+	bool complained;
+};
+
+static const char *const stream_names[LOG_STREAMS] = { "stdout", "stderr" };
+
+static int open_file(struct logfile *l, int flags, struct err *e)
+{
+	struct stat st;
+	int fd =
+		open(l->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0640);
+
+	if (fd < 0)
+		return err_errno(e, errno, "log file %s", l->path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return err_set(e, EINVAL, "log file %s is not a regular file", l->path);
+	}
+	fd_close(l->fd);
+	l->fd = fd;
+	l->size = (uint64_t)st.st_size;
+	return 0;
+}
+
+int logfile_open(const char *path, uint64_t max_size, unsigned int max_file, const char *attrs_json,
+		 struct logfile **ret, struct err *e)
+{
+	_cleanup_(logfile_free) struct logfile *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return err_errno(e, ENOMEM, "log file");
+	l->fd = -1;
+	l->path = str_dup(path);
+	l->attrs = str_dup(attrs_json);
+	l->max_size = max_size;
+	l->max_file = max_file ? max_file : 1;
+	l->out = BUF_INIT(1 << 20);
+	if (!l->path || (attrs_json && !l->attrs))
+		return err_errno(e, ENOMEM, "log file");
+	r = open_file(l, 0, e);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(l);
+	return 0;
+}
+
+static void complain(struct logfile *l, const char *what, const struct err *e)
+{
+	if (!l->complained)
+		log_warn("log file: %s: %s (lines are lost until this is over)", what, err_text(e));
+	l->complained = true;
+}
+
+static void flush(struct logfile *l)
+{
+	struct err e = { 0 };
+
+	if (l->out.len == 0 || l->fd < 0)
+		return;
+	if (file_write_all(l->fd, l->out.data, l->out.len, &e) < 0) {
+		complain(l, "writing", &e);
+		(void)ftruncate(l->fd, (off_t)l->size); /* no half record */
+	} else {
+		l->complained = false;
+		l->size += l->out.len;
+	}
+	buf_reset(&l->out);
+	if (l->out.cap > 4 * LOG_LINE_BYTES)
+		buf_free(&l->out); /* a burst of control characters must not stay in memory */
+}
+
+static void rotate(struct logfile *l)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+	struct err e = { 0 };
+
+	flush(l);
+	for (unsigned int i = l->max_file - 1; i > 0; i--) {
+		if (str_format(to, sizeof(to), "%s.%u", l->path, i) < 0)
+			return;
+		(void)str_format(from, sizeof(from), i > 1 ? "%s.%u" : "%s", l->path, i - 1);
+		if (rename(from, to) < 0 && errno != ENOENT) {
+			err_errno(&e, errno, "%s", to);
+			complain(l, "rotating", &e);
+		}
+	}
+	if (open_file(l, O_TRUNC, &e) < 0)
+		complain(l, "rotating", &e);
+}
+
+/* Length of the valid UTF-8 sequence at p, 0 when there is none. */
+static size_t utf8_sequence(const unsigned char *p, size_t len)
+{
+	static const struct {
+		unsigned char first_min, first_max, second_min, second_max;
+		size_t len;
+	} forms[] = {
+		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
+		{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		if (p[0] < forms[i].first_min || p[0] > forms[i].first_max)
+			continue;
+		if (len < forms[i].len || p[1] < forms[i].second_min || p[1] > forms[i].second_max)
+			return 0;
+		for (size_t k = 2; k < forms[i].len; k++)
+			if (p[k] < 0x80 || p[k] > 0xbf)
+				return 0;
+		return forms[i].len;
+	}
+	return 0;
+}
+
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+}
+
+/* As Docker's jsonlog writes a string: what is not UTF-8 becomes U+FFFD, HTML's characters are
+ * escaped. */
+static void add_escaped(struct buf *out, const char *data, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)data, *end = p + len;
+
+	while (p < end) {
+		const unsigned char *start = p;
+		size_t n;
+
+		while (p < end && is_plain(*p))
+			p++;
+		if (p > start)
+			buf_add(out, start, (size_t)(p - start));
+		if (p == end)
+			return;
+		n = *p < 0x80 ? 1 : utf8_sequence(p, (size_t)(end - p));
+		if (n > 1 && !(n == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] & 0xfe) == 0xa8))
+			buf_add(out, p, n);
+		else if (n > 1)
+			buf_printf(out, "\\u202%c", p[2] == 0xa8 ? '8' : '9');
+		else if (n == 0)
+			buf_add_text(out, "\\ufffd");
+		else if (*p == '"' || *p == '\\')
+			buf_printf(out, "\\%c", *p);
+		else if (*p == '\n' || *p == '\r')
+			buf_add_text(out, *p == '\n' ? "\\n" : "\\r");
+		else
+			buf_printf(out, "\\u%04x", *p);
+		p += n ? n : 1;
+	}
+}
+
+static void add_record(struct logfile *l, enum log_stream stream, const char *data, size_t len,
+		       bool whole, int64_t real_ns)
+{
+	char time[CLOCK_TEXT_MAX];
+
+	if (l->max_size && l->size + l->out.len >= l->max_size)
+		rotate(l);
+	if (l->out.len > 4 * LOG_LINE_BYTES)
+		flush(l);
+	clock_format(real_ns, time);
+	buf_add_text(&l->out, "{\"log\":\"");
+	add_escaped(&l->out, data, len);
+	buf_printf(&l->out, "%s\",\"stream\":\"%s\"", whole ? "\\n" : "", stream_names[stream]);
+	if (l->attrs)
+		buf_printf(&l->out, ",\"attrs\":%s", l->attrs);
+	buf_printf(&l->out, ",\"time\":\"%s\"}\n", time);
+}
+
+/* Writes the unfinished line as it stands. */
+static void end_line(struct logfile *l, enum log_stream stream, bool whole, int64_t real_ns)
+{
+	struct unfinished *u = &l->lines[stream];
+
+	if (!u->continued)
+		u->first_ns = real_ns;
+	add_record(l, stream, u->data ? u->data : "", u->len, whole, u->first_ns);
+	u->len = 0;
+	u->continued = !whole;
+}
+
+void logfile_write(struct logfile *l, enum log_stream stream, const char *data, size_t len,
+		   int64_t real_ns)
+{
+	struct unfinished *u = &l->lines[stream];
+
+	if (!u->data)
+		u->data = malloc(LOG_LINE_BYTES);
+	if (!u->data)
+		return;
+	while (len > 0) {
+		const char *newline = memchr(data, '\n', len);
+		size_t line = newline ? (size_t)(newline - data) : len;
+		size_t n = MIN(line, LOG_LINE_BYTES - u->len);
+
+		memcpy(u->data + u->len, data, n);
+		u->len += n;
+		data += n;
+		len -= n;
+		if (newline && n == line) {
+			end_line(l, stream, true, real_ns);
+			data++;
+			len--;
+		} else if (u->len == LOG_LINE_BYTES) {
+			end_line(l, stream, false, real_ns);
+		}
+	}
+	flush(l);
+}
+
+void logfile_end(struct logfile *l, enum log_stream stream)
+{
+	struct unfinished *u = &l->lines[stream];
+
+	if (u->len > 0)
+		end_line(l, stream, false, clock_real_ns());
+	free(u->data);
+	*u = (struct unfinished){ 0 };
+	flush(l);
+}
+
+uint64_t logfile_sync_lines(struct logfile *l)
+{
+	struct stat st;
+
+	for (int i = 0; i < LOG_STREAMS; i++)
+		if (l->lines[i].len > 0)
+			end_line(l, (enum log_stream)i, false, clock_real_ns());
+	flush(l);
+	return l->fd >= 0 && fstat(l->fd, &st) == 0 ? (uint64_t)st.st_ino : 0;
+}
+
+int64_t logfile_size(const struct logfile *l)
+{
+	return (int64_t)l->size;
+}
+
+void logfile_free(struct logfile *l)
+{
+	if (!l)
+		return;
+	fd_close(l->fd);
+	free(l->path);
+	free(l->attrs);
+	for (int i = 0; i < LOG_STREAMS; i++)
+		free(l->lines[i].data);
+	buf_free(&l->out);
+	free(l);
+}
