@@ -1,0 +1,528 @@
+/*
+ * Making and removing a sandbox: the container's namespace, links, addresses, ports, files, record.
+ *
+ * attach: plan (addresses and ports taken, nothing made) -> record -> namespace -> links -> files
+ * -> rules. Whatever fails, sandbox_dismantle takes down what the record names; the same function
+ * serves detach and the clean-up at engine start, so there is one way out only. Callers:
+ * container/.
+ */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "engine/data/ids.h"
+#include "engine/net/hosts.h"
+#include "engine/net/inside.h"
+#include "engine/net/link.h"
+#include "engine/net/netns.h"
+#include "init/base/log.h"
+#include "init/base/str.h"
+
+static void endpoint_clear(struct endpoint *ep)
+{
+	strv_free(ep->aliases);
+}
+
+void sandbox_free(struct sandbox *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n_endpoints; i++)
+		endpoint_clear(&s->endpoints[i]);
+	for (size_t i = 0; i < s->n_ports; i++)
+		fd_close(s->ports[i].fd);
+	free(s->endpoints);
+	free(s->ports);
+	free(s->key);
+	free(s->shared_with);
+	free(s->name);
+	free(s->hosts_path);
+	free(s->hostname_path);
+	free(s->resolv_path);
+	strv_free(s->dns);
+	strv_free(s->dns_search);
+	strv_free(s->dns_options);
+	free(s);
+}
+
+/* --- what is asked for ------------------------------------------------------------------------ */
+
+/* The mode split up. */
+struct mode {
+	enum net_mode mode;
+	const char *other; /* "container:": the id */
+	const struct network *first; /* the network that the mode names */
+};
+
+static int mode_parse(const struct nets *n, const char *text, struct mode *ret_mode, struct err *e)
+{
+	struct mode m = { .mode = NET_MODE_OWN };
+	int rc;
+
+	if (str_empty(text) || str_eq(text, "default"))
+		text = "bridge";
+	if (str_starts(text, "container:")) {
+		m.mode = NET_MODE_SHARED;
+		m.other = text + strlen("container:");
+		if (!*m.other)
+			return err_set(e, EINVAL,
+				       "invalid network mode \"%.80s\": no container named", text);
+		*ret_mode = m;
+		return 0;
+	}
+	rc = nets_find(n, text, &m.first, e);
+	if (rc < 0)
+		return rc;
+	if (m.first->driver == NET_HOST)
+		m.mode = NET_MODE_HOST;
+	*ret_mode = m;
+	return 0;
+}
+
+/* The join that belongs to the mode's own network, or one without wishes. */
+static struct net_join first_join(const struct nets *n, const struct net_request *r,
+				  const struct network *net)
+{
+	struct net_join plain = { .network = net->name };
+
+	for (size_t i = 0; i < r->n_joins; i++) {
+		const struct network *other;
+
+		if (str_eq(r->joins[i].network, "default") ||
+		    (nets_find(n, r->joins[i].network, &other, NULL) == 0 && other == net))
+			return r->joins[i];
+	}
+	return plain;
+}
+
+static int join_check(const struct network *net, const struct net_join *j, struct err *e)
+{
+	struct ip_addr a;
+	uint8_t mac[6];
+	int rc = 0;
+
+	if (!str_empty(j->ipv4)) {
+		rc = ip_parse(j->ipv4, &a, e);
+		if (rc == 0 && net->predefined)
+			rc = err_set(e, EINVAL,
+				     "user specified IP address is supported on user defined "
+				     "networks only");
+	}
+	if (rc == 0 && !str_empty(j->mac))
+		rc = mac_parse(j->mac, mac, e);
+	return rc;
+}
+
+int net_check(const struct nets *n, const struct net_request *r, struct err *e)
+{
+	struct mode m;
+	int rc;
+
+	rc = mode_parse(n, r->mode, &m, e);
+	if (rc == 0 && !str_empty(r->hostname))
+		rc = hosts_name_check(r->hostname, e);
+	if (rc == 0 && !str_empty(r->domainname))
+		rc = hosts_name_check(r->domainname, e);
+	if (rc < 0)
+		return rc;
+	if (m.mode == NET_MODE_SHARED && r->n_ports > 0)
+		return err_set(e, EINVAL,
+			       "conflicting options: port publishing and the container type "
+			       "network mode");
+	if (r->n_joins > NET_ENDPOINTS_MAX || r->n_ports > PORT_WANTS_MAX)
+		return err_set(e, EINVAL, "more than %d networks or %d ports", NET_ENDPOINTS_MAX,
+			       PORT_WANTS_MAX);
+	for (size_t i = 0; i < r->n_joins && m.mode != NET_MODE_SHARED; i++) {
+		const struct network *net = m.first;
+
+		if (!str_eq(r->joins[i].network, "default"))
+			rc = nets_find(n, r->joins[i].network, &net, e);
+		if (rc == 0 && net != m.first &&
+		    (net->driver != NET_BRIDGE || m.first->driver != NET_BRIDGE))
+			rc = err_set(
+				e, EINVAL,
+				"container cannot be connected to network %s and to network %s",
+				m.first->name, net->name);
+		if (rc == 0)
+			rc = join_check(net, &r->joins[i], e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* --- planning --------------------------------------------------------------------------------- */
+
+static int endpoint_address(struct nets *n, struct endpoint *ep, const struct net_join *j,
+			    struct err *e)
+{
+	struct net *net = net_of(ep->network);
+	int rc;
+
+	if (!str_empty(j->ipv4)) {
+		rc = ip_parse(j->ipv4, &ep->address.addr, e);
+		if (rc == 0)
+			rc = depart_now(n, net, &ep->address.addr, e);
+		if (rc == 0)
+			rc = pool_reserve(&net->pool, &ep->address.addr, e);
+		if (rc < 0)
+			ep->address = (struct ip_net){ 0 }; /* not ours to give back */
+	} else {
+		rc = pool_take(&net->pool, &ep->address.addr, e);
+	}
+	if (rc < 0)
+		return rc;
+	ep->address.prefix = ep->network->subnet.prefix;
+	ep->gateway = ep->network->gateway;
+	return 0;
+}
+
+/* Fills the next endpoint of s; it counts from then on. */
+static int endpoint_plan(struct nets *n, struct sandbox *s, const struct network *net,
+			 const struct net_join *j, struct err *e)
+{
+	struct endpoint *ep = &s->endpoints[s->n_endpoints];
+	int rc;
+
+	*ep = (struct endpoint){ .network = net };
+	s->n_endpoints++;
+	rc = id_new(ep->id, e);
+	if (rc < 0)
+		return rc;
+	if (j->aliases && *j->aliases) {
+		ep->aliases = strv_copy(j->aliases);
+		if (!ep->aliases)
+			return err_set(e, ENOMEM, "out of memory");
+	}
+	if (net->driver != NET_BRIDGE)
+		return 0;
+	(void)str_format(ep->ifname, sizeof(ep->ifname), "eth%zu", s->n_endpoints - 1);
+	(void)str_format(ep->host_ifname, sizeof(ep->host_ifname), "veth%.11s", ep->id);
+	rc = endpoint_address(n, ep, j, e);
+	if (rc == 0 && !str_empty(j->mac)) {
+		rc = mac_parse(j->mac, ep->mac, e);
+	} else if (rc == 0) {
+		/* follows the address, so that neighbours' tables stay right when it is reused */
+		ep->mac[0] = 0x02;
+		ep->mac[1] = 0x42;
+		memcpy(&ep->mac[2], ep->address.addr.b, 4);
+	}
+	ep->has_mac = rc == 0;
+	return rc;
+}
+
+static int plan_endpoints(struct nets *n, struct sandbox *s, const struct net_request *r,
+			  const struct mode *m, struct err *e)
+{
+	struct net_join first = first_join(n, r, m->first);
+	int rc;
+
+	s->endpoints = calloc(r->n_joins + 1, sizeof(*s->endpoints));
+	if (!s->endpoints)
+		return err_set(e, ENOMEM, "out of memory");
+	rc = endpoint_plan(n, s, m->first, &first, e);
+	for (size_t i = 0; i < r->n_joins && rc == 0; i++) {
+		const struct network *net;
+		bool have = str_eq(r->joins[i].network, "default");
+
+		rc = have ? 0 : nets_find(n, r->joins[i].network, &net, e);
+		for (size_t k = 0; k < s->n_endpoints && rc == 0 && !have; k++)
+			have = s->endpoints[k].network == net;
+		if (rc == 0 && !have)
+			rc = endpoint_plan(n, s, net, &r->joins[i], e);
+	}
+	return rc;
+}
+
+static int plan_ports(struct nets *n, struct sandbox *s, const struct net_request *r, struct err *e)
+{
+	const struct endpoint *ep = sandbox_publisher(s);
+	char text[IP_TEXT_MAX];
+	int rc;
+
+	if (!ep || r->n_ports == 0) /* no way in: Docker discards them too */
+		return 0;
+	for (size_t i = 0; i < r->n_ports; i++)
+		if (r->ports[i].host_ip.family == AF_INET6 && ep->address.addr.family == AF_INET)
+			return err_set(e, EINVAL,
+				       "cannot publish a port on %s: network %s has no IPv6",
+				       ip_text(&r->ports[i].host_ip, text), ep->network->name);
+	s->ports = calloc(r->n_ports, sizeof(*s->ports));
+	if (!s->ports)
+		return err_set(e, ENOMEM, "out of memory");
+	rc = ports_take(&n->ports, r->ports, r->n_ports, s->ports, e);
+	if (rc < 0) {
+		(void)err_wrap(e, "driver failed programming external connectivity on endpoint %s",
+			       s->name);
+		return rc;
+	}
+	s->n_ports = r->n_ports;
+	return 0;
+}
+
+static int plan_texts(struct nets *n, struct sandbox *s, const struct net_request *r, struct err *e)
+{
+	bool ok = true;
+
+	s->name = str_dup(r->name ? r->name : "");
+	s->hosts_path = str_printf("%s/hosts", r->dir);
+	s->hostname_path = str_printf("%s/hostname", r->dir);
+	s->resolv_path = str_printf("%s/resolv.conf", r->dir);
+	if (s->mode == NET_MODE_OWN)
+		s->key = str_printf("%s/netns/%s", n->run_dir, r->id);
+	s->dns = strv_copy(r->dns);
+	s->dns_search = strv_copy(r->dns_search);
+	s->dns_options = strv_copy(r->dns_options);
+	ok = (!r->dns || s->dns) && (!r->dns_search || s->dns_search) &&
+	     (!r->dns_options || s->dns_options);
+	if (!ok || !s->name || !s->hosts_path || !s->hostname_path || !s->resolv_path ||
+	    (s->mode == NET_MODE_OWN && !s->key))
+		return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}
+
+/* --- making ----------------------------------------------------------------------------------- */
+
+static int endpoint_make(struct nets *n, const struct endpoint *ep, int ns, int inside,
+			 struct err *e)
+{
+	struct link_veth v = {
+		.host = ep->host_ifname,
+		.bridge = net_of(ep->network)->index,
+		.netns_fd = ns,
+		.peer = ep->ifname,
+		.mac = ep->mac,
+		.mtu = ep->network->mtu,
+	};
+	struct link host, peer;
+	int rc;
+
+	rc = link_veth(n->route_fd, &v, e);
+	if (rc == 0)
+		rc = link_get(n->route_fd, ep->host_ifname, &host, e);
+	if (rc == 0)
+		rc = link_up(n->route_fd, host.index, e);
+	if (rc == 0)
+		rc = link_get(inside, ep->ifname, &peer, e);
+	if (rc == 0)
+		rc = link_address(inside, peer.index, &ep->address, e);
+	return rc < 0 ? rc : link_up(inside, peer.index, e);
+}
+
+/* The way out of the container: the first endpoint on a network that has one. */
+static int route_make(const struct sandbox *s, int inside, struct err *e)
+{
+	const struct endpoint *ep = sandbox_publisher(s);
+	struct link l;
+	int rc;
+
+	if (!ep)
+		return 0;
+	rc = link_get(inside, ep->ifname, &l, e);
+	return rc < 0 ? rc : link_default_route(inside, l.index, &ep->gateway, e);
+}
+
+static int sandbox_make(struct nets *n, struct sandbox *s, struct err *e)
+{
+	_cleanup_(fd_close) int ns = -1, inside = -1;
+	int rc;
+
+	if (s->mode != NET_MODE_OWN)
+		return 0;
+	rc = netns_make(s->key, &ns, &inside, e);
+	for (size_t i = 0; i < s->n_endpoints && rc == 0; i++)
+		if (s->endpoints[i].network->driver == NET_BRIDGE)
+			rc = endpoint_make(n, &s->endpoints[i], ns, inside, e);
+	return rc < 0 ? rc : route_make(s, inside, e);
+}
+
+/* Records, makes, and puts it in force. */
+static int sandbox_realise(struct nets *n, struct sandbox *s, const struct net_request *r,
+			   struct err *e)
+{
+	int rc = sandbox_save(n, s, e);
+
+	if (rc == 0)
+		rc = sandbox_make(n, s, e);
+	if (rc == 0 && s->mode != NET_MODE_SHARED)
+		rc = files_write(n, s, r, e);
+	if (rc == 0)
+		rc = sandbox_save(n, s, e);
+	if (rc == 0)
+		rc = map_put(&n->sandboxes, s->id, s, NULL);
+	if (rc < 0)
+		return rc;
+	if (s->n_ports > 0)
+		rc = nets_apply(n, e);
+	if (rc < 0) {
+		(void)map_remove(&n->sandboxes, s->id);
+		return rc;
+	}
+	forget_connections(n, s);
+	return 0;
+}
+
+/* container:ID: everything is the other's. */
+static int share(struct nets *n, struct sandbox *s, const char *other, struct err *e)
+{
+	const struct sandbox *o = map_get(&n->sandboxes, other);
+
+	if (!o)
+		return err_set(e, ESRCH, "cannot join network of a non running container: %.80s",
+			       other);
+	s->mode = o->mode == NET_MODE_HOST ? NET_MODE_HOST : NET_MODE_SHARED;
+	free(s->key);
+	s->key = str_dup(o->key);
+	if ((o->key && !s->key) ||
+	    str_set(&s->shared_with, o->shared_with ? o->shared_with : o->id) < 0 ||
+	    str_set(&s->hosts_path, o->hosts_path) < 0 ||
+	    str_set(&s->hostname_path, o->hostname_path) < 0 ||
+	    str_set(&s->resolv_path, o->resolv_path) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}
+
+static int sandbox_plan(struct nets *n, struct sandbox *s, const struct net_request *r,
+			struct err *e)
+{
+	struct mode m;
+	int rc;
+
+	rc = mode_parse(n, r->mode, &m, e);
+	if (rc == 0)
+		rc = str_copy(s->id, sizeof(s->id), r->id);
+	if (rc == 0)
+		rc = id_new(s->sandbox_id, e);
+	if (rc < 0)
+		return rc;
+	s->mode = m.mode;
+	rc = plan_texts(n, s, r, e);
+	if (rc == 0 && m.mode == NET_MODE_SHARED)
+		return share(n, s, m.other, e);
+	if (rc == 0)
+		rc = plan_endpoints(n, s, r, &m, e);
+	return rc < 0 ? rc : plan_ports(n, s, r, e);
+}
+
+int net_attach(struct nets *n, const struct net_request *r, const struct sandbox **ret_sandbox,
+	       struct err *e)
+{
+	struct sandbox *s;
+	int rc;
+
+	if (!id_valid(r->id))
+		return err_set(e, EINVAL, "invalid container id \"%.80s\"", r->id);
+	rc = net_check(n, r, e);
+	if (rc == 0 && !n->up)
+		rc = nets_bring_up(n, e);
+	if (rc == 0)
+		rc = net_detach(n, r->id, e);
+	if (rc < 0)
+		return rc;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(e, ENOMEM, "out of memory");
+	rc = sandbox_plan(n, s, r, e);
+	if (rc == 0)
+		rc = sandbox_realise(n, s, r, e);
+	if (rc < 0) {
+		(void)sandbox_dismantle(n, s, NULL);
+		sandbox_free(s);
+		return rc;
+	}
+	*ret_sandbox = s;
+	return 0;
+}
+
+/* --- removing --------------------------------------------------------------------------------- */
+
+/* Keeps the first failure of several steps. */
+static void keep_first(int *first, int rc, struct err *e, const struct err *why)
+{
+	if (rc >= 0 || *first < 0)
+		return;
+	*first = rc;
+	(void)err_set(e, -rc, "%s", err_text(why));
+}
+
+int sandbox_dismantle(struct nets *n, struct sandbox *s, struct err *e)
+{
+	struct err why = { 0 };
+	int first = 0;
+
+	ports_release(&n->ports, s->ports, s->n_ports);
+	if (s->mode == NET_MODE_OWN && s->key)
+		keep_first(&first, netns_remove(s->key, &why), e, &why);
+	for (size_t i = 0; i < s->n_endpoints; i++) {
+		struct endpoint *ep = &s->endpoints[i];
+
+		if (ep->host_ifname[0])
+			keep_first(&first, depart(n, ep, &why), e, &why);
+	}
+	if (s->id[0])
+		keep_first(&first, sandbox_forget(n, s->id, &why), e, &why);
+	return first;
+}
+
+int net_detach(struct nets *n, const char *id, struct err *e)
+{
+	struct sandbox *s = map_remove(&n->sandboxes, id);
+	struct err why = { 0 };
+	int first = 0;
+
+	if (!s)
+		return 0;
+	if (s->n_ports >
+	    0) { /* rules before anything else, so that nothing points at a free address */
+		keep_first(&first, nets_apply(n, &why), e, &why);
+		forget_connections(n, s);
+	}
+	keep_first(&first, sandbox_dismantle(n, s, &why), e, &why);
+	sandbox_free(s);
+	return first;
+}
+
+/* --- statistics ------------------------------------------------------------------------------- */
+
+int net_stats(struct nets *n, const char *id, struct net_stats *ret_stats, size_t max,
+	      struct err *e)
+{
+	const struct sandbox *s = map_get(&n->sandboxes, id);
+	size_t count = 0;
+
+	for (size_t i = 0; s && i < s->n_endpoints && count < max; i++) {
+		struct net_stats *st = &ret_stats[count];
+		struct link l;
+		int rc;
+
+		if (!s->endpoints[i].host_ifname[0])
+			continue;
+		rc = link_get(n->route_fd, s->endpoints[i].host_ifname, &l, e);
+		if (rc < 0)
+			return rc;
+		/* our end counts the other way round */
+		*st = (struct net_stats){ .rx_bytes = l.tx_bytes,
+					  .rx_packets = l.tx_packets,
+					  .rx_errors = l.tx_errors,
+					  .rx_dropped = l.tx_dropped,
+					  .tx_bytes = l.rx_bytes,
+					  .tx_packets = l.rx_packets,
+					  .tx_errors = l.rx_errors,
+					  .tx_dropped = l.rx_dropped };
+		(void)str_copy(st->ifname, sizeof(st->ifname), s->endpoints[i].ifname);
+		count++;
+	}
+	return (int)count;
+}
+
+int nets_probe_ports(struct nets *n, const struct port_want *wants, size_t n_wants, struct err *e)
+{
+	_cleanup_(mem_free) struct port_binding *got = calloc(n_wants + 1, sizeof(*got));
+	int r;
+
+	if (!got)
+		return err_errno(e, ENOMEM, "ports");
+	r = ports_take(&n->ports, wants, n_wants, got, e);
+	if (r == 0)
+		ports_release(&n->ports, got, n_wants);
+	return r;
+}

@@ -1,0 +1,111 @@
+/*
+ * What the files of engine/net share: the module's state. Nobody outside this folder includes it.
+ *
+ *   nets.c     the module, its networks, bringing bridges up
+ *   attach.c   making and removing a sandbox
+ *   departing.c  links on their way out
+ *   restore.c  after an engine start: adopting sandboxes, removing leftovers
+ *   record.c   networks and sandboxes as JSON documents
+ *   files.c    the three files of a container, and following the machine's resolvers
+ *   heal.c     putting the rules back when somebody else changed them
+ *   apply.c    the list of everything as struct rules, sent
+ */
+#ifndef SKERRY_NET_INSIDE_H
+#define SKERRY_NET_INSIDE_H
+
+#include "engine/data/json.h"
+#include "engine/net/net.h"
+#include "engine/net/pool.h"
+#include "init/base/list.h"
+#include "init/base/map.h"
+
+/* A network and what is known of it while the engine runs. */
+struct net {
+	struct network pub;
+	struct pool pool; /* bridges */
+	int index; /* of the bridge's link; 0 until it is up */
+};
+
+struct nets {
+	struct loop *loop;
+	char *run_dir, *state_dir, *resolv_conf, *hosts, *sysctl_dir;
+	struct net **nets; /* in the order of nets_at */
+	size_t n_nets;
+	struct map sandboxes; /* container id -> struct sandbox */
+	struct port_space ports;
+	int route_fd, filter_fd; /* netlink sockets of the machine's namespace; -1 until needed */
+	bool up; /* bridges, rules and forwarding are as they should be */
+	int watch_fd; /* inotify on the folder of resolv_conf; -1 none */
+	struct io_event watch;
+	struct list departing; /* links that go with their namespaces, departing.c */
+	struct timer_event departing_timer;
+	int news_fd; /* notifications of nf_tables, heal.c; -1 none */
+	struct io_event filter_news;
+	struct timer_event heal_timer;
+	bool heal_again; /* when the timer ends */
+	uint32_t generation; /* of the rules, as the kernel counts them, after our last change */
+};
+
+/* nets.c */
+struct net *net_of(const struct network *pub);
+void network_release(struct net *n);
+int nets_add(struct nets *n, struct net *net, struct err *e); /* takes it over on success */
+/* Finds the bridges that an earlier engine made, so that their addresses do not count as the
+ * machine's. */
+void nets_recall(struct nets *n);
+int nets_bring_up(struct nets *n, struct err *e);
+/* Writes /proc/sys (or sysctl_dir) + the printf path. */
+int net_sysctl(const struct nets *n, const char *value, struct err *e, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* attach.c */
+void sandbox_free(struct sandbox *s);
+DEFINE_CLEANUP(struct sandbox *, sandbox_free)
+/* Takes down everything that belongs to the record (links, namespace, ports, addresses, record);
+ * goes on after failures, returns the first. Rules are the caller's. */
+int sandbox_dismantle(struct nets *n, struct sandbox *s, struct err *e);
+
+/* departing.c */
+/* Watches the link of an endpoint whose namespace was let go; its address is given back then. */
+int depart(struct nets *n, const struct endpoint *ep, struct err *e);
+/* Removes what departs from that network with that address (NULL: any) at once. */
+int depart_now(struct nets *n, const struct net *net, const struct ip_addr *addr, struct err *e);
+bool departing_link(const struct nets *n, const char *ifname);
+void departing_free(struct nets *n);
+
+/* record.c */
+int network_save(const struct nets *n, const struct network *net, struct err *e);
+int network_parse(yyjson_val *root, struct net **ret_net, struct err *e);
+int sandbox_save(const struct nets *n, const struct sandbox *s, struct err *e);
+/* -EINVAL when a field is wrong or names a network that is gone. */
+int sandbox_parse(const struct nets *n, yyjson_val *root, struct sandbox **ret_sandbox,
+		  struct err *e);
+int sandbox_forget(const struct nets *n, const char *id, struct err *e);
+
+/* files.c */
+int files_write(struct nets *n, struct sandbox *s, const struct net_request *r, struct err *e);
+void files_watch(struct nets *n);
+void files_unwatch(struct nets *n);
+void files_follow(struct nets *n); /* rewrites resolv.conf where it is still ours */
+/* Names that a request gives to a container: its hostname as it will be (buf), never NULL. */
+const char *request_hostname(const struct net_request *r, char buf[65]);
+
+/* apply.c */
+int nets_apply(struct nets *n, struct err *e);
+/* The endpoint that ports are published at: the first on a bridge with a way out. NULL when
+ * none. */
+const struct endpoint *sandbox_publisher(const struct sandbox *s);
+/* Forgets tracked connections to the sandbox's datagram ports, which would otherwise go on to where
+ * they went before (nowhere, or an address that is no longer its). */
+void forget_connections(struct nets *n, const struct sandbox *s);
+
+/* heal.c */
+void heal_watch(struct nets *n);
+void heal_unwatch(struct nets *n);
+/* The kernel's number of the rules in force, which each change raises; 0 when it cannot be had. */
+uint32_t rules_generation(const struct nets *n);
+
+/* restore.c */
+int nets_restore(struct nets *n, char *const *running, struct err *e);
+
+#endif
