@@ -1,0 +1,47 @@
+/*
+ * Declared containers: the compose files of one folder, kept true.
+ *
+ * Each *.yaml or *.yml file is a project. A file that cannot be read as a project changes nothing:
+ * what runs goes on, and the error stands in the log (once per change) and in manifests_write. A
+ * valid file is reconciled service by service, in order of dependencies; what fails is tried again
+ * for ever with back-off. The folder is watched.
+ *
+ * A declared container is found again by its labels (those of compose); its label config_files says
+ * which file it belongs to, and containers of this folder whose file or service is gone are
+ * removed. Volumes always stay.
+ */
+#ifndef SKERRY_MANIFEST_MANIFEST_H
+#define SKERRY_MANIFEST_MANIFEST_H
+
+#include "engine/container/container.h"
+#include "engine/image/image.h"
+#include "engine/net/net.h"
+#include "engine/volume/volume.h"
+
+struct manifests;
+
+struct manifests_config {
+	const char *dir; /* /etc/skerry/compose */
+	struct loop *loop;
+	struct containers *containers;
+	struct images *images;
+	struct volumes *volumes;
+	struct nets *nets;
+};
+
+int manifests_new(const struct manifests_config *cfg, struct manifests **ret, struct err *e);
+void manifests_free(struct manifests *m);
+DEFINE_CLEANUP(struct manifests *, manifests_free)
+
+/* Reads the folder and begins; call when the containers are restored. A folder that is missing
+ * is no project. */
+void manifests_start(struct manifests *m);
+/* Nothing is started any more (the machine is going down). */
+void manifests_stop(struct manifests *m);
+/* The array of GET /skerry/manifests (name: of the project, or of the file while it was never
+ * good): [{"name","file","state":"ok"|"error"|"working","error":null|text,"line":N|null,
+ * "services":[{"name","state","container":id|null,"error":null|text}]}]. The running services of
+ * a file with an error are those of its last good version. */
+void manifests_write(const struct manifests *m, struct json_writer *w);
+
+#endif

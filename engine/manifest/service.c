@@ -1,0 +1,514 @@
+/*
+ * One service of a compose file: the table of its keys and what reads them. Mounts and ports stand
+ * in service_mounts.c; what the values mean is the compose-spec's ("services top-level elements").
+ */
+#include "engine/manifest/service.h"
+
+#include <fcntl.h>
+#include <limits.h>
+
+#include "engine/container/container.h"
+#include "engine/manifest/words.h"
+#include "init/base/file.h"
+#include "init/base/spawn.h"
+#include "init/base/str.h"
+
+#define CONFIG(member_) offsetof(struct service_target, s.create.config.member_)
+#define HOST(member_) offsetof(struct service_target, s.create.host.member_)
+
+enum { ENV_FILE_MAX = 256 << 10 };
+
+/* ---- keys with a reader of their own ---- */
+
+static int read_image(void *target, const struct place *p, const struct yaml_node *n, struct err *e)
+{
+	struct service_target *t = target;
+
+	t->s.image_line = n->line;
+	return value_text(p, n, &t->s.create.config.image, e);
+}
+
+static int read_env_file_at(struct service_target *t, const struct place *p,
+			    const struct yaml_node *n, const char *name, bool required,
+			    struct err *e)
+{
+	_cleanup_(mem_free) char *path =
+		name[0] == '/' ? str_dup(name) : str_printf("%s/%s", t->dir, name);
+	_cleanup_(mem_free) char *text = NULL;
+	struct err why = { 0 };
+	int r;
+
+	if (!path)
+		return err_errno(e, ENOMEM, "env_file");
+	r = file_read(AT_FDCWD, path, ENV_FILE_MAX, &text, NULL, &why);
+	if (r == -ENOENT && !required)
+		return 0;
+	if (r == 0)
+		r = env_file_read(text, path, &t->env_from_files, &why);
+	return r < 0 ? yaml_err(p->doc, n->line, p->path, e, "%s", err_text(&why)) : 0;
+}
+
+static int read_env_file(void *target, const struct place *p, const struct yaml_node *n,
+			 struct err *e)
+{
+	const struct yaml_node *one[] = { n };
+	const struct yaml_node *const *items =
+		n->kind == YAML_LIST ? (const struct yaml_node *const *)n->items : one;
+	size_t count = n->kind == YAML_LIST ? n->n : 1;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct yaml_node *v = items[i];
+		const struct yaml_node *path = v->kind == YAML_MAP ? yaml_get(v, "path") : v;
+		bool required = true;
+		int r;
+
+		if (!path || path->kind != YAML_SCALAR)
+			return value_wrong(p, v, "a path", e);
+		yaml_bool(yaml_get(v, "required"), &required);
+		r = read_env_file_at(target, p, v, path->text, required, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int read_restart(void *target, const struct place *p, const struct yaml_node *n,
+			struct err *e)
+{
+	struct service_target *t = target;
+	_cleanup_(mem_free) char *text = NULL;
+	char *colon;
+	int r = value_text(p, n, &text, e);
+
+	if (r < 0)
+		return r;
+	colon = strchr(text, ':');
+	if (colon) {
+		int64_t max;
+
+		*colon = '\0';
+		if (!str_eq(text, "on-failure") || str_to_i64(colon + 1, &max) < 0 || max < 0)
+			return value_wrong(
+				p, n, "no, always, unless-stopped, on-failure or on-failure:N", e);
+		t->s.create.host.restart.max_retries = max;
+	}
+	if (!str_eq(text, "no") && !str_eq(text, "always") && !str_eq(text, "unless-stopped") &&
+	    !str_eq(text, "on-failure"))
+		return yaml_err(
+			p->doc, n->line, p->path, e,
+			"expected no, always, unless-stopped, on-failure or on-failure:N, not '%s'",
+			text);
+	return str_set(&t->s.create.host.restart.name, text) < 0 ? err_errno(e, ENOMEM, "restart")
+								 : 0;
+}
+
+int service_add_dep(struct service_target *t, const struct place *p, const char *name, int line,
+		    struct compose_dep **ret, struct err *e)
+{
+	struct compose_dep *grown;
+
+	for (size_t i = 0; i < t->s.n_deps; i++) {
+		struct compose_dep *dep = &t->s.deps[i];
+
+		if (!str_eq(dep->service, name))
+			continue;
+		if (!dep->implied)
+			return yaml_err(p->doc, line, p->path, e, "'%s' stands twice", name);
+		dep->implied = false;
+		dep->line = line;
+		*ret = dep;
+		return 0;
+	}
+	grown = reallocarray(t->s.deps, t->s.n_deps + 1, sizeof(*grown));
+	if (!grown)
+		return err_errno(e, ENOMEM, "depends_on");
+	t->s.deps = grown;
+	grown[t->s.n_deps] = (struct compose_dep){ .service = str_dup(name), .line = line };
+	if (!grown[t->s.n_deps].service)
+		return err_errno(e, ENOMEM, "depends_on");
+	*ret = &grown[t->s.n_deps++];
+	return 0;
+}
+
+static int read_condition(void *target, const struct place *p, const struct yaml_node *n,
+			  struct err *e)
+{
+	static const char *const names[] = { "service_started", "service_healthy",
+					     "service_completed_successfully" };
+	struct compose_dep *dep = target;
+
+	for (size_t i = 0; n->kind == YAML_SCALAR && i < ARRAY_SIZE(names); i++) {
+		if (str_eq(n->text, names[i])) {
+			dep->condition = (enum compose_condition)i;
+			return 0;
+		}
+	}
+	return value_wrong(p, n,
+			   "service_started, service_healthy or service_completed_successfully", e);
+}
+
+static int read_required(void *target, const struct place *p, const struct yaml_node *n,
+			 struct err *e)
+{
+	struct compose_dep *dep = target;
+	bool required = true;
+	int r = value_bool(p, n, &required, e);
+
+	dep->optional = !required;
+	return r;
+}
+
+static int read_depends_on(void *target, const struct place *p, const struct yaml_node *n,
+			   struct err *e)
+{
+	static const struct key_row rows[] = {
+		{ "condition", VALUE_CALL, 0, read_condition },
+		{ "required", VALUE_CALL, 0, read_required },
+		{ "restart", VALUE_BOOL, offsetof(struct compose_dep, restart) },
+	};
+	struct compose_dep *dep;
+	int r = 0;
+
+	if (n->kind == YAML_SCALAR)
+		return value_wrong(p, n, "a list of services or a mapping", e);
+	for (size_t i = 0; r == 0 && i < n->n; i++) {
+		if (n->kind == YAML_LIST) {
+			struct place at = place_at(p, NULL, i);
+
+			if (n->items[i]->kind != YAML_SCALAR)
+				return value_wrong(&at, n->items[i], "the name of a service", e);
+			r = service_add_dep(target, p, n->items[i]->text, n->items[i]->line, &dep,
+					    e);
+		} else {
+			struct place at = place_at(p, n->pairs[i].key, 0);
+
+			r = service_add_dep(target, p, n->pairs[i].key, n->pairs[i].line, &dep, e);
+			if (r == 0)
+				r = value_map(&at, n->pairs[i].value, rows, ARRAY_SIZE(rows), dep,
+					      e);
+		}
+	}
+	return r;
+}
+
+static int read_stop_grace(void *target, const struct place *p, const struct yaml_node *n,
+			   struct err *e)
+{
+	struct service_target *t = target;
+	int64_t ns;
+	int r = value_duration(p, n, &ns, e);
+
+	if (r == 0)
+		t->s.create.config.stop_timeout = (ns + 999999999) / 1000000000;
+	return r;
+}
+
+static int read_stop_signal(void *target, const struct place *p, const struct yaml_node *n,
+			    struct err *e)
+{
+	struct service_target *t = target;
+	int r = value_text(p, n, &t->s.create.config.stop_signal, e);
+
+	if (r == 0 && signal_from_text(n->text) < 0)
+		return yaml_err(p->doc, n->line, p->path, e,
+				"'%s' is no signal; expected one such as SIGTERM", n->text);
+	return r;
+}
+
+/* ---- healthcheck, deploy, logging ---- */
+
+static int read_health_test(void *target, const struct place *p, const struct yaml_node *n,
+			    struct err *e)
+{
+	struct health_config *h = target;
+	int r = value_words(p, n, &h->test, e);
+
+	if (r == 0 && n->kind == YAML_SCALAR) { /* a text is run by the shell */
+		char **test = NULL;
+
+		if (strv_add(&test, "CMD-SHELL") < 0 || strv_add(&test, n->text) < 0)
+			return err_errno(e, ENOMEM, "healthcheck");
+		strv_free(h->test);
+		h->test = test;
+	} else if (r == 0 &&
+		   (!h->test || (!str_eq(h->test[0], "CMD") && !str_eq(h->test[0], "CMD-SHELL") &&
+				 !str_eq(h->test[0], "NONE")))) {
+		return yaml_err(p->doc, n->line, p->path, e,
+				"a list must begin with CMD, CMD-SHELL or NONE");
+	}
+	return r;
+}
+
+static int read_health_disable(void *target, const struct place *p, const struct yaml_node *n,
+			       struct err *e)
+{
+	struct health_config *h = target;
+	bool off = false;
+	int r = value_bool(p, n, &off, e);
+
+	if (r == 0 && off) {
+		strv_free(h->test);
+		h->test = NULL;
+		r = strv_add(&h->test, "NONE") < 0 ? err_errno(e, ENOMEM, "healthcheck") : 0;
+	}
+	return r;
+}
+
+static int read_healthcheck(void *target, const struct place *p, const struct yaml_node *n,
+			    struct err *e)
+{
+	static const struct key_row rows[] = {
+		{ "test", VALUE_CALL, 0, read_health_test },
+		{ "interval", VALUE_DURATION, offsetof(struct health_config, interval) },
+		{ "timeout", VALUE_DURATION, offsetof(struct health_config, timeout) },
+		{ "start_period", VALUE_DURATION, offsetof(struct health_config, start_period) },
+		{ "start_interval", VALUE_DURATION,
+		  offsetof(struct health_config, start_interval) },
+		{ "retries", VALUE_I64, offsetof(struct health_config, retries) },
+		{ "disable", VALUE_CALL, 0, read_health_disable },
+	};
+	struct service_target *t = target;
+
+	t->s.create.config.health = calloc(1, sizeof(struct health_config));
+	if (!t->s.create.config.health)
+		return err_errno(e, ENOMEM, "healthcheck");
+	return value_map(p, n, rows, ARRAY_SIZE(rows), t->s.create.config.health, e);
+}
+
+static int read_limits(void *target, const struct place *p, const struct yaml_node *n,
+		       struct err *e)
+{
+	static const struct key_row rows[] = {
+		{ "cpus", VALUE_CPUS, HOST(nano_cpus) },
+		{ "memory", VALUE_BYTES, HOST(memory) },
+		{ "pids", VALUE_I64, HOST(pids_limit) },
+	};
+
+	return value_map(p, n, rows, ARRAY_SIZE(rows), target, e);
+}
+
+static int read_reservations(void *target, const struct place *p, const struct yaml_node *n,
+			     struct err *e)
+{
+	static const struct key_row rows[] = {
+		{ "cpus", VALUE_SKIP, 0 }, /* a hint for a scheduler of many machines */
+		{ "memory", VALUE_BYTES, HOST(memory_reservation) },
+		{ "devices", VALUE_LATER, 0 },
+	};
+
+	return value_map(p, n, rows, ARRAY_SIZE(rows), target, e);
+}
+
+static int read_resources(void *target, const struct place *p, const struct yaml_node *n,
+			  struct err *e)
+{
+	static const struct key_row rows[] = {
+		{ "limits", VALUE_CALL, 0, read_limits },
+		{ "reservations", VALUE_CALL, 0, read_reservations },
+	};
+
+	return value_map(p, n, rows, ARRAY_SIZE(rows), target, e);
+}
+
+static int read_replicas(void *target, const struct place *p, const struct yaml_node *n,
+			 struct err *e)
+{
+	int64_t count;
+	int r = value_i64(p, n, &count, e);
+
+	(void)target;
+	if (r == 0 && count != 1)
+		return yaml_err(p->doc, n->line, p->path, e,
+				"only 1 is supported by this version of Skerry");
+	return r;
+}
+
+static int read_deploy(void *target, const struct place *p, const struct yaml_node *n,
+		       struct err *e)
+{
+	static const struct key_row rows[] = {
+		{ "resources", VALUE_CALL, 0, read_resources },
+		{ "replicas", VALUE_CALL, 0, read_replicas },
+		{ "mode", VALUE_LATER, 0 },
+		{ "restart_policy", VALUE_LATER, 0 },
+		{ "placement", VALUE_LATER, 0 },
+		{ "update_config", VALUE_LATER, 0 },
+		{ "rollback_config", VALUE_LATER, 0 },
+		{ "endpoint_mode", VALUE_LATER, 0 },
+		{ "labels", VALUE_LATER, 0 },
+	};
+
+	return value_map(p, n, rows, ARRAY_SIZE(rows), target, e);
+}
+
+static int read_logging(void *target, const struct place *p, const struct yaml_node *n,
+			struct err *e)
+{
+	static const struct key_row rows[] = {
+		{ "driver", VALUE_TEXT, HOST(log.type) },
+		{ "options", VALUE_PAIRS, HOST(log.options) },
+	};
+
+	return value_map(p, n, rows, ARRAY_SIZE(rows), target, e);
+}
+
+static int read_ulimits(void *target, const struct place *p, const struct yaml_node *n,
+			struct err *e)
+{
+	static const struct key_row rows[] = {
+		{ "soft", VALUE_I64, offsetof(struct ulimit, soft) },
+		{ "hard", VALUE_I64, offsetof(struct ulimit, hard) },
+	};
+	struct service_target *t = target;
+	int r = 0;
+
+	if (n->kind != YAML_MAP)
+		return value_wrong(p, n, "a mapping of limits", e);
+	for (size_t i = 0; r == 0 && i < n->n; i++) {
+		struct place at = place_at(p, n->pairs[i].key, 0);
+		struct ulimit *u = bind_list_add(&ulimit_table, &t->s.create.host.ulimits);
+
+		if (!u || str_set(&u->name, n->pairs[i].key) < 0)
+			return err_errno(e, ENOMEM, "ulimits");
+		if (n->pairs[i].value->kind == YAML_MAP) {
+			r = value_map(&at, n->pairs[i].value, rows, ARRAY_SIZE(rows), u, e);
+		} else {
+			r = value_i64(&at, n->pairs[i].value, &u->soft, e);
+			u->hard = u->soft;
+		}
+	}
+	return r;
+}
+
+static int read_pull_policy(void *target, const struct place *p, const struct yaml_node *n,
+			    struct err *e)
+{
+	(void)target;
+	if (n->kind != YAML_SCALAR || (!str_eq(n->text, "missing") && !str_eq(n->text, "never") &&
+				       !str_eq(n->text, "if_not_present")))
+		return value_wrong(
+			p, n, "missing, if_not_present or never (images come from archives)", e);
+	return 0;
+}
+
+/* ---- the table ---- */
+
+static const struct key_row service_rows[] = {
+	{ "image", VALUE_CALL, 0, read_image },
+	{ "command", VALUE_COMMAND, CONFIG(cmd) },
+	{ "entrypoint", VALUE_COMMAND, CONFIG(entrypoint) },
+	{ "environment", VALUE_ENV, CONFIG(env) },
+	{ "env_file", VALUE_CALL, 0, read_env_file },
+	{ "ports", VALUE_CALL, 0, service_read_ports },
+	{ "expose", VALUE_CALL, 0, service_read_expose },
+	{ "volumes", VALUE_CALL, 0, service_read_volumes },
+	{ "tmpfs", VALUE_CALL, 0, service_read_tmpfs },
+	{ "restart", VALUE_CALL, 0, read_restart },
+	{ "depends_on", VALUE_CALL, 0, read_depends_on },
+	{ "working_dir", VALUE_TEXT, CONFIG(working_dir) },
+	{ "user", VALUE_TEXT, CONFIG(user) },
+	{ "hostname", VALUE_TEXT, CONFIG(hostname) },
+	{ "domainname", VALUE_TEXT, CONFIG(domainname) },
+	{ "container_name", VALUE_TEXT, offsetof(struct service_target, s.container_name) },
+	{ "labels", VALUE_PAIRS, CONFIG(labels) },
+	{ "annotations", VALUE_PAIRS, HOST(annotations) },
+	{ "read_only", VALUE_BOOL, HOST(readonly_rootfs) },
+	{ "privileged", VALUE_BOOL, HOST(privileged) },
+	{ "cap_add", VALUE_WORDS, HOST(cap_add) },
+	{ "cap_drop", VALUE_WORDS, HOST(cap_drop) },
+	{ "security_opt", VALUE_WORDS, HOST(security_opt) },
+	{ "group_add", VALUE_WORDS, HOST(group_add) },
+	{ "mem_limit", VALUE_BYTES, HOST(memory) },
+	{ "mem_reservation", VALUE_BYTES, HOST(memory_reservation) },
+	{ "memswap_limit", VALUE_BYTES, HOST(memory_swap) },
+	{ "shm_size", VALUE_BYTES, HOST(shm_size) },
+	{ "cpus", VALUE_CPUS, HOST(nano_cpus) },
+	{ "cpu_shares", VALUE_I64, HOST(cpu_shares) },
+	{ "cpu_quota", VALUE_I64, HOST(cpu_quota) },
+	{ "cpu_period", VALUE_I64, HOST(cpu_period) },
+	{ "cpuset", VALUE_TEXT, HOST(cpuset_cpus) },
+	{ "pids_limit", VALUE_I64, HOST(pids_limit) },
+	{ "oom_score_adj", VALUE_I64, HOST(oom_score_adj) },
+	{ "ulimits", VALUE_CALL, 0, read_ulimits },
+	{ "sysctls", VALUE_PAIRS, HOST(sysctls) },
+	{ "dns", VALUE_WORDS, HOST(dns) },
+	{ "dns_search", VALUE_WORDS, HOST(dns_search) },
+	{ "dns_opt", VALUE_WORDS, HOST(dns_options) },
+	{ "extra_hosts", VALUE_WORDS, HOST(extra_hosts) },
+	{ "network_mode", VALUE_CALL, 0, service_read_network_mode },
+	{ "ipc", VALUE_CALL, 0, service_read_ipc },
+	{ "pid", VALUE_CALL, 0, service_read_pid },
+	{ "uts", VALUE_TEXT, HOST(uts_mode) },
+	{ "cgroup", VALUE_TEXT, HOST(cgroupns_mode) },
+	{ "cgroup_parent", VALUE_TEXT, HOST(cgroup_parent) },
+	{ "isolation", VALUE_TEXT, HOST(isolation) },
+	{ "stdin_open", VALUE_BOOL, CONFIG(open_stdin) },
+	{ "tty", VALUE_BOOL, CONFIG(tty) },
+	{ "stop_grace_period", VALUE_CALL, 0, read_stop_grace },
+	{ "stop_signal", VALUE_CALL, 0, read_stop_signal },
+	{ "healthcheck", VALUE_CALL, 0, read_healthcheck },
+	{ "x-skerry-autoheal", VALUE_BOOL, offsetof(struct service_target, autoheal) },
+	{ "deploy", VALUE_CALL, 0, read_deploy },
+	{ "logging", VALUE_CALL, 0, read_logging },
+	{ "pull_policy", VALUE_CALL, 0, read_pull_policy },
+	{ "scale", VALUE_CALL, 0, read_replicas },
+	{ "profiles", VALUE_WORDS, offsetof(struct service_target, s.profiles) },
+	{ "attach", VALUE_SKIP, 0 },
+	{ "build", VALUE_LATER, 0 },
+	{ "blkio_config", VALUE_CALL, 0, service_read_blkio },
+	{ "configs", VALUE_LATER, 0 },
+	{ "cpu_count", VALUE_LATER, 0 },
+	{ "cpu_percent", VALUE_LATER, 0 },
+	{ "cpu_rt_period", VALUE_LATER, 0 },
+	{ "cpu_rt_runtime", VALUE_LATER, 0 },
+	{ "mem_swappiness", VALUE_LATER, 0 },
+	{ "oom_kill_disable", VALUE_LATER, 0 },
+	{ "secrets", VALUE_LATER, 0 },
+	{ "networks", VALUE_LATER, 0 },
+	{ "devices", VALUE_CALL, 0, service_read_devices },
+	{ "device_cgroup_rules", VALUE_WORDS, HOST(device_cgroup_rules) },
+	{ "extends", VALUE_LATER, 0 },
+	{ "gpus", VALUE_LATER, 0 },
+	{ "init", VALUE_CALL, 0, service_read_init },
+	{ "links", VALUE_CALL, 0, service_read_links },
+	{ "external_links", VALUE_CALL, 0, service_read_external_links },
+	{ "mac_address", VALUE_TEXT, CONFIG(mac_address) },
+	{ "platform", VALUE_CALL, 0, service_read_platform },
+	{ "post_start", VALUE_LATER, 0 },
+	{ "pre_stop", VALUE_LATER, 0 },
+	{ "runtime", VALUE_TEXT, HOST(runtime) },
+	{ "storage_opt", VALUE_LATER, 0 },
+	{ "userns_mode", VALUE_LATER, 0 },
+	{ "volumes_from", VALUE_CALL, 0, service_read_volumes_from },
+	{ "develop", VALUE_SKIP, 0 },
+};
+
+/* What env_file gave comes first; environment: goes over it. */
+static int join_env(struct service_target *t, struct err *e)
+{
+	for (char **v = t->s.create.config.env; v && *v; v++) {
+		_cleanup_(mem_free) char *name = strndup(*v, strcspn(*v, "="));
+
+		if (!name || strv_env_set(&t->env_from_files, name, *v + strlen(name) + 1) < 0)
+			return err_errno(e, ENOMEM, "environment");
+	}
+	strv_free(t->s.create.config.env);
+	t->s.create.config.env = take_ptr(t->env_from_files);
+	return 0;
+}
+
+int service_read(struct service_target *t, const struct place *p, const struct yaml_node *n,
+		 struct err *e)
+{
+	int r;
+
+	if (n->kind != YAML_MAP)
+		return value_wrong(p, n, "a mapping with at least the key image", e);
+	r = value_map(p, n, service_rows, ARRAY_SIZE(service_rows), t, e);
+	if (r == 0 && str_empty(t->s.create.config.image))
+		return yaml_err(p->doc, t->s.line, p->path, e, "the key image is missing");
+	if (r == 0 && t->autoheal &&
+	    pairs_set(&t->s.create.config.labels, HEALTH_LABEL_HEAL, "true") < 0)
+		r = err_errno(e, ENOMEM, "x-skerry-autoheal");
+	return r < 0 ? r : join_env(t, e);
+}
