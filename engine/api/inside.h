@@ -1,0 +1,134 @@
+/*
+ * What the files of api/ share: answering errors, reading bodies, and the handlers that routes.c
+ * lists. Not for other folders.
+ */
+#ifndef SKERRY_API_INSIDE_H
+#define SKERRY_API_INSIDE_H
+
+#include "engine/api/api.h"
+#include "engine/data/json.h"
+
+enum {
+	API_BODY_MAX = 4 << 20, /* JSON bodies */
+	API_ANSWER_MAX = 32 << 20, /* JSON answers */
+};
+
+static inline struct engine *engine_of(const struct http_req *r)
+{
+	return r->user;
+}
+
+/* True when the client speaks at least 1.minor (no version in the path: the newest). */
+bool api_at_least(const struct http_req *r, unsigned minor);
+
+/* errors.c: the HTTP status of an errno, and the answer {"message"} with it. */
+int api_status(int error);
+void api_fail(struct http_req *r, int error, const struct err *e);
+/* Ends the request with 304, 204 (r 0) or the error: what most verbs do. */
+void api_verdict(struct http_req *r, int error, const struct err *e);
+/* Zeroed memory for what a request needs until its end, the caller's to free(); NULL: the request
+ * was answered (503). */
+void *api_new(struct http_req *r, size_t size);
+
+/* body.c */
+/* Parses the body as one JSON object. -EINVAL with Docker's texts; an absent body is one too
+ * unless `optional` (then *ret_root is NULL). */
+int api_body(struct http_req *r, bool optional, yyjson_doc **ret_doc, yyjson_val **ret_root,
+	     struct err *e);
+/* Sends what was written, or 500 when it became too large. Adds the newline that Docker's
+ * encoder adds. */
+void api_reply(struct http_req *r, int status, struct buf *json);
+/* "1457.506", "1457", RFC 3339 -> ns; NULL, "" and "0" give 0. `key` for the error. */
+int api_time(const char *key, const char *text, int64_t *ret_ns, struct err *e);
+/* A member `key`: "key=value" entries (NULL: none) as an object. */
+void api_pairs(struct json_writer *w, const char *key, char *const *pairs);
+/* One volume; with `usage` its bytes (-1: not known) and how many containers have it. */
+void api_volume(struct json_writer *w, const struct volume *v, int64_t size, size_t users,
+		bool usage);
+/* How many containers have the image. */
+int64_t api_image_users(struct engine *en, const struct image *img);
+
+/* df.c: counts what the wanted containers have on disk, for container_summary and
+ * container_inspect, then answers. */
+struct usage_op;
+struct map;
+void api_count(struct http_req *r, bool (*wanted)(const void *data, const struct container *c),
+	       const void *data, void (*answer)(struct http_req *r, const struct usage_op *sizes));
+/* How many images have a layer: chain id -> count as a pointer. ret_total (may be NULL): bytes of
+ * all layers. -ENOMEM. */
+int api_layer_uses(struct engine *en, struct map *uses, int64_t *ret_total);
+/* Bytes of an image's layers that other images have too. */
+int64_t api_shared_size(const struct map *uses, const struct image *img);
+
+/* The container of params[0]; NULL: the request was answered. */
+struct container *api_container(struct http_req *r);
+
+/* Handlers by file. */
+void system_ping(struct http_req *r);
+void system_version(struct http_req *r);
+void system_info(struct http_req *r);
+
+void containers_list(struct http_req *r);
+void containers_create(struct http_req *r);
+void containers_inspect(struct http_req *r);
+void containers_rename(struct http_req *r);
+void containers_update(struct http_req *r);
+void containers_prune(struct http_req *r);
+
+void verb_start(struct http_req *r);
+void verb_stop(struct http_req *r);
+void verb_restart(struct http_req *r);
+void verb_kill(struct http_req *r);
+void verb_pause(struct http_req *r);
+void verb_unpause(struct http_req *r);
+void verb_remove(struct http_req *r);
+void verb_wait(struct http_req *r);
+
+void archive_stat(struct http_req *r);
+void archive_get(struct http_req *r);
+void archive_put(struct http_req *r);
+void archive_export(struct http_req *r);
+void archive_changes(struct http_req *r);
+void df_read(struct http_req *r);
+
+void attach_open(struct http_req *r);
+void attach_websocket(struct http_req *r);
+void exec_make(struct http_req *r);
+void exec_run(struct http_req *r);
+void exec_show(struct http_req *r);
+void resize_exec(struct http_req *r);
+void resize_container(struct http_req *r);
+void logs_read(struct http_req *r);
+void events_watch(struct http_req *r);
+void stats_read(struct http_req *r);
+void top_read(struct http_req *r);
+
+void images_list(struct http_req *r);
+void images_inspect(struct http_req *r);
+void images_history(struct http_req *r);
+void images_tag_one(struct http_req *r);
+void images_remove_one(struct http_req *r);
+void images_load_archive(struct http_req *r);
+/* Publishes what an image operation changed. */
+void images_publish(struct engine *en, const struct image_change *changes, size_t n);
+
+void networks_list(struct http_req *r);
+void networks_inspect(struct http_req *r);
+void volumes_list(struct http_req *r);
+void volumes_inspect(struct http_req *r);
+void volumes_create(struct http_req *r);
+void volumes_remove(struct http_req *r);
+
+void skerry_boot(struct http_req *r);
+void skerry_manifests(struct http_req *r);
+
+/* Answers of one kind, the text in the route's tag. */
+void answer_unsupported(struct http_req *r); /* 501; tag: what, or NULL for the method and path */
+void answer_no_swarm(struct http_req *r); /* 503 */
+void answer_empty_list(struct http_req *r);
+
+/* routes.c */
+extern const struct http_route api_routes[];
+extern const size_t api_n_routes;
+
+#endif

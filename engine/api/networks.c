@@ -1,0 +1,147 @@
+/*
+ * Networks: list and inspect. What changes them is not here yet.
+ */
+#include "engine/api/inside.h"
+
+#include "init/base/str.h"
+#include "engine/api/filters.h"
+
+static void write_ipam(struct json_writer *w, const struct network *n)
+{
+	char text[IP_NET_TEXT_MAX];
+
+	json_key(w, "IPAM");
+	json_begin_object(w);
+	json_member_str(w, "Driver", "default");
+	json_key(w, "Options");
+	json_null(w);
+	json_key(w, "Config");
+	json_begin_array(w);
+	if (ip_is_set(&n->subnet.addr)) {
+		json_begin_object(w);
+		json_member_str(w, "Subnet", ip_net_text(&n->subnet, text));
+		json_member_str(w, "Gateway", ip_text(&n->gateway, text));
+		json_end_object(w);
+	}
+	json_end_array(w);
+	json_end_object(w);
+}
+
+static void write_endpoint(struct json_writer *w, const struct sandbox *s,
+			   const struct endpoint *ep)
+{
+	char text[IP_NET_TEXT_MAX];
+
+	json_key(w, s->id);
+	json_begin_object(w);
+	json_member_str(w, "Name", s->name);
+	json_member_str(w, "EndpointID", ep->id);
+	json_member_str(w, "MacAddress", ep->has_mac ? mac_text(ep->mac, text) : "");
+	json_member_str(w, "IPv4Address",
+			ep->address.addr.family == AF_INET ? ip_net_text(&ep->address, text) : "");
+	json_member_str(w, "IPv6Address",
+			ep->address.addr.family == AF_INET6 ? ip_net_text(&ep->address, text) : "");
+	json_end_object(w);
+}
+
+static void write_members(struct json_writer *w, struct engine *en, const struct network *n)
+{
+	struct container *c;
+	size_t pos = 0;
+
+	json_key(w, "Containers");
+	json_begin_object(w);
+	while ((c = containers_next(en->containers, &pos))) {
+		const struct sandbox *s = net_get(en->nets, container_id(c));
+
+		for (size_t i = 0; s && i < s->n_endpoints; i++)
+			if (s->endpoints[i].network == n)
+				write_endpoint(w, s, &s->endpoints[i]);
+	}
+	json_end_object(w);
+}
+
+static void write_network(struct json_writer *w, struct engine *en, const struct network *n,
+			  bool members)
+{
+	json_begin_object(w);
+	json_member_str(w, "Name", n->name);
+	json_member_str(w, "Id", n->id);
+	json_key(w, "Created");
+	json_time(w, n->created);
+	json_member_str(w, "Scope", "local");
+	json_member_str(w, "Driver", net_driver_name(n->driver));
+	json_member_bool(w, "EnableIPv4", true);
+	json_member_bool(w, "EnableIPv6", false);
+	write_ipam(w, n);
+	json_member_bool(w, "Internal", n->internal);
+	json_member_bool(w, "Attachable", false);
+	json_member_bool(w, "Ingress", false);
+	json_key(w, "ConfigFrom");
+	json_begin_object(w);
+	json_member_str(w, "Network", "");
+	json_end_object(w);
+	json_member_bool(w, "ConfigOnly", false);
+	if (members)
+		write_members(w, en, n);
+	else
+		api_pairs(w, "Containers", NULL);
+	api_pairs(w, "Options", n->options);
+	api_pairs(w, "Labels", n->labels);
+	json_end_object(w);
+}
+
+static const char *network_label(const void *object, const char *label)
+{
+	return strv_env_get(((const struct network *)object)->labels, label);
+}
+
+static bool network_listed(const struct filters *f, const struct network *n)
+{
+	return filters_regex(f, "name", n->name) && filters_prefix(f, "id", n->id) &&
+	       filters_exact(f, "driver", net_driver_name(n->driver)) &&
+	       filters_exact(f, "scope", "local") &&
+	       filters_exact(f, "type", n->predefined ? "builtin" : "custom") &&
+	       filters_labels(f, "label", network_label, n);
+}
+
+void networks_list(struct http_req *r)
+{
+	static const char *const allowed[] = { "dangling", "driver", "id",   "label",
+					       "name",	   "scope",  "type", NULL };
+	_cleanup_(filters_free) struct filters *f = NULL;
+	_cleanup_(buf_free) struct buf b = BUF_INIT(API_ANSWER_MAX);
+	struct engine *en = engine_of(r);
+	struct json_writer w;
+	struct err e = { 0 };
+	int code = filters_parse(http_query(r, "filters"), allowed, &f, &e);
+
+	if (code < 0) {
+		api_fail(r, code, &e);
+		return;
+	}
+	json_writer_init(&w, &b);
+	json_begin_array(&w);
+	for (size_t i = 0; i < nets_count(en->nets); i++)
+		if (network_listed(f, nets_at(en->nets, i)))
+			write_network(&w, en, nets_at(en->nets, i), false);
+	json_end_array(&w);
+	api_reply(r, 200, &b);
+}
+
+void networks_inspect(struct http_req *r)
+{
+	_cleanup_(buf_free) struct buf b = BUF_INIT(API_ANSWER_MAX);
+	const struct network *n;
+	struct json_writer w;
+	struct err e = { 0 };
+	int code = nets_find(engine_of(r)->nets, r->params[0], &n, &e);
+
+	if (code < 0) {
+		api_fail(r, code, &e);
+		return;
+	}
+	json_writer_init(&w, &b);
+	write_network(&w, engine_of(r), n, true);
+	api_reply(r, 200, &b);
+}
