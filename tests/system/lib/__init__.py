@@ -1,0 +1,1 @@
+"""The harness of the tests that drive a machine from outside; see tests/README.md."""

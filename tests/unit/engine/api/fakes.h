@@ -1,0 +1,637 @@
+/*
+ * Stand-ins for the modules below api/: they remember what they were asked and answer what the case
+ * set. The event bus is the real one. Included once, by api_test.c.
+ */
+#ifndef SKERRY_API_FAKES_H
+#define SKERRY_API_FAKES_H
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "engine/api/api.h"
+#include "engine/container/container.h"
+#include "engine/container/exec.h"
+#include "engine/container/files.h"
+#include "engine/container/stats.h"
+#include "engine/container/top.h"
+#include "init/base/str.h"
+
+struct container {
+	char id[65], name[32];
+	enum container_state state;
+	int64_t created_ns;
+	int exit_code;
+	bool tty, open_stdin, stdin_once;
+};
+
+struct exec {
+	char id[65];
+	bool tty, open_stdin;
+	const char *keys;
+};
+
+struct log_reader {
+	void (*ready)(struct log_reader *r, void *data);
+	void *data;
+};
+
+/* What the case wants and what was asked for. */
+static struct fakes {
+	struct container list[4];
+	size_t n;
+	int next_error; /* of the next operation */
+	const char *next_text;
+	struct container_op *op;
+	struct container_wait *wait;
+	struct container_attach *attach;
+	struct exec exec;
+	struct exec_start *exec_start;
+	int gone_starts;
+	char published[256]; /* actions, each with a blank behind it */
+	struct log_reader *reader;
+	struct log_query log_query;
+	const char *log_chunks[4];
+	size_t n_chunks, at_chunk;
+	bool log_ends;
+	char asked[256]; /* the last call in words */
+	struct image image;
+	bool has_image;
+	struct image_op *image_op;
+	int image_fd;
+	struct stats_watch *stats;
+	struct container_stats sample;
+	struct container_top *top;
+	int gone_tops;
+	int gone_waits, gone_attaches, gone_logs, cancelled_images;
+	struct network network;
+	struct files_op *files;
+	const char *output; /* what container_files_read has */
+	bool output_paused;
+	char input[64]; /* what container_files_write took, at most input_room */
+	size_t input_len, input_room;
+	int gone_files;
+} fake;
+
+static int next_result(struct err *e)
+{
+	int r = fake.next_error;
+
+	fake.next_error = 0;
+	return r ? err_set(e, r, "%s", fake.next_text) : 0;
+}
+
+static void add_container(char digit, const char *name, enum container_state state,
+			  int64_t created_ns)
+{
+	struct container *c = &fake.list[fake.n++];
+
+	memset(c->id, digit, 64);
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	c->state = state;
+	c->created_ns = created_ns;
+}
+
+struct container *containers_find(struct containers *cs, const char *ref, struct err *e)
+{
+	(void)cs;
+	for (size_t i = 0; i < fake.n; i++)
+		if (strcmp(fake.list[i].name, ref) == 0 ||
+		    strncmp(fake.list[i].id, ref, strlen(ref)) == 0)
+			return &fake.list[i];
+	err_set(e, ENOENT, "No such container: %s", ref);
+	return NULL;
+}
+
+struct container *containers_next(struct containers *cs, size_t *pos)
+{
+	(void)cs;
+	return *pos < fake.n ? &fake.list[(*pos)++] : NULL;
+}
+
+size_t containers_count(const struct containers *cs, size_t *ret_running, size_t *ret_paused)
+{
+	(void)cs;
+	*ret_running = 1;
+	*ret_paused = 0;
+	return fake.n;
+}
+
+const char *container_id(const struct container *c)
+{
+	return c->id;
+}
+const char *container_name(const struct container *c)
+{
+	return c->name;
+}
+enum container_state container_state(const struct container *c)
+{
+	return c->state;
+}
+const char *container_state_name(const struct container *c)
+{
+	return c->state == CONTAINER_RUNNING  ? "running"
+	       : c->state == CONTAINER_PAUSED ? "paused"
+					      : "exited";
+}
+const char *container_health(const struct container *c)
+{
+	return c->exit_code == 77 ? "unhealthy" : "none";
+}
+int container_exit_code(const struct container *c)
+{
+	return c->exit_code;
+}
+int64_t container_created_ns(const struct container *c)
+{
+	return c->created_ns;
+}
+bool container_tty(const struct container *c)
+{
+	return c->tty;
+}
+bool container_open_stdin(const struct container *c)
+{
+	return c->open_stdin;
+}
+bool container_stdin_once(const struct container *c)
+{
+	return c->stdin_once;
+}
+void container_publish(struct container *c, const char *action, const char *key, const char *value)
+{
+	size_t len = strlen(fake.published);
+
+	(void)c;
+	(void)key;
+	(void)value;
+	snprintf(fake.published + len, sizeof(fake.published) - len, "%s ", action);
+}
+const char *container_image_id(const struct container *c)
+{
+	(void)c;
+	return "sha256:1111";
+}
+const char *container_label(const struct container *c, const char *key)
+{
+	return strcmp(key, "who") == 0 ? c->name : NULL;
+}
+void container_inspect(struct container *c, bool size, struct json_writer *w)
+{
+	json_begin_object(w);
+	json_member_str(w, "Id", c->id);
+	json_member_bool(w, "size", size);
+	json_end_object(w);
+}
+void container_summary(struct container *c, bool size, struct json_writer *w)
+{
+	(void)size;
+	json_str(w, c->name);
+}
+/* The first one publishes 8080 for its port 80, has the volume "data" at /data, is in "net". */
+bool container_has_port(const struct container *c, uint8_t proto, uint16_t first, uint16_t last,
+			bool published)
+{
+	uint16_t port = published ? 8080 : 80;
+
+	return c == &fake.list[0] && proto == 6 && first <= port && port <= last;
+}
+bool container_has_mount(const struct container *c, const char *text)
+{
+	return c == &fake.list[0] && (str_eq(text, "data") || str_eq(text, "/data"));
+}
+bool container_has_network(const struct container *c, const char *name)
+{
+	return c == &fake.list[0] && str_eq(name, "net");
+}
+
+const char *const stats_memory_names[STATS_MEMORY_KEYS] = {
+	"active_anon",	 "active_file",	  "anon",	 "anon_thp",
+	"file",		 "file_dirty",	  "file_mapped", "file_writeback",
+	"inactive_anon", "inactive_file", "k10",	 "k11",
+	"k12",		 "k13",		  "k14",	 "k15",
+	"k16",		 "k17",		  "k18",	 "k19",
+	"k20",		 "k21",		  "k22",	 "k23",
+	"k24",		 "k25",		  "k26",	 "k27",
+	"k28",		 "k29",		  "k30",
+};
+
+void container_stats(struct container *c, struct container_stats *ret)
+{
+	*ret = c->state == CONTAINER_RUNNING ? fake.sample : (struct container_stats){ 0 };
+}
+int container_stats_watch(struct container *c, struct stats_watch *sw, struct err *e)
+{
+	(void)c;
+	fake.stats = sw;
+	return next_result(e);
+}
+void container_stats_unwatch(struct stats_watch *sw)
+{
+	if (fake.stats == sw)
+		fake.stats = NULL;
+}
+int container_top(struct container *c, const char *ps_args, struct container_top *t, struct err *e)
+{
+	int r = next_result(e);
+
+	snprintf(fake.asked, sizeof(fake.asked), "top %s %s", c->name, ps_args ? ps_args : "-");
+	if (r == 0)
+		fake.top = t;
+	return r;
+}
+void container_top_cancel(struct container_top *t)
+{
+	fake.gone_tops += t == fake.top;
+}
+const char *containers_use_volume(struct containers *cs, const char *volume, size_t *ret_count)
+{
+	(void)cs;
+	if (ret_count)
+		*ret_count = strcmp(volume, "used") == 0;
+	return strcmp(volume, "used") == 0 ? fake.list[0].id : NULL;
+}
+
+int container_create(struct containers *cs, const char *name, yyjson_val *body,
+		     struct container **ret, char ***warnings, struct err *e)
+{
+	const char *image = "";
+	int r = next_result(e);
+
+	(void)cs;
+	if (r < 0)
+		return r;
+	json_get_text(body, "Image", &image, NULL);
+	snprintf(fake.asked, sizeof(fake.asked), "create %s %s", name ? name : "-", image);
+	strv_add(warnings, "careful");
+	*ret = &fake.list[0];
+	return 0;
+}
+static void remember(struct container_op *op, const char *fmt, const struct container *c, int a,
+		     int b)
+{
+	fake.op = op;
+	snprintf(fake.asked, sizeof(fake.asked), fmt, c->name, a, b);
+}
+void container_start(struct container *c, struct container_op *op)
+{
+	remember(op, "start %s", c, 0, 0);
+}
+void container_stop(struct container *c, int timeout, int signal, struct container_op *op)
+{
+	remember(op, "stop %s %d %d", c, timeout, signal);
+}
+void container_restart(struct container *c, int timeout, int signal, struct container_op *op)
+{
+	remember(op, "restart %s %d %d", c, timeout, signal);
+}
+void container_kill(struct container *c, int signal, struct container_op *op)
+{
+	remember(op, "kill %s %d", c, signal, 0);
+}
+void container_pause(struct container *c, struct container_op *op)
+{
+	remember(op, "pause %s", c, 0, 0);
+}
+void container_unpause(struct container *c, struct container_op *op)
+{
+	remember(op, "unpause %s", c, 0, 0);
+}
+void container_remove(struct container *c, bool force, bool volumes, struct container_op *op)
+{
+	remember(op, "remove %s %d %d", c, force, volumes);
+}
+void container_update(struct container *c, yyjson_val *body, char ***warnings,
+		      struct container_op *op)
+{
+	int64_t memory = 0, pids = -7;
+
+	json_get_i64(body, "Memory", &memory, NULL);
+	json_get_i64(body, "PidsLimit", &pids, NULL);
+	if (memory == 1)
+		strv_add(warnings, "little");
+	remember(op, "update %s %d %d", c, (int)memory, (int)pids);
+}
+int container_rename(struct container *c, const char *name, struct err *e)
+{
+	snprintf(fake.asked, sizeof(fake.asked), "rename %s %s", c->name, name);
+	return next_result(e);
+}
+int container_wait_condition(const char *text, enum container_wait_for *ret, struct err *e)
+{
+	*ret = WAIT_NOT_RUNNING;
+	return str_eq(text, "bad") ? err_set(e, EINVAL, "invalid condition: \"bad\"") : 0;
+}
+void container_wait(struct container *c, struct container_wait *w)
+{
+	(void)c;
+	fake.wait = w;
+}
+void container_wait_cancel(struct container_wait *w)
+{
+	fake.gone_waits += w == fake.wait;
+}
+void container_attach(struct container *c, struct container_attach *a)
+{
+	(void)c;
+	fake.attach = a;
+	snprintf(fake.asked, sizeof(fake.asked), "attach %d %d %d", a->in, a->out, a->err);
+}
+void container_attach_cancel(struct container_attach *a)
+{
+	fake.gone_attaches += a == fake.attach;
+}
+
+int exec_create(struct container *c, yyjson_val *body, struct exec **ret, struct err *e)
+{
+	_cleanup_(mem_free) char *text = yyjson_val_write(body, 0, NULL);
+
+	snprintf(fake.asked, sizeof(fake.asked), "exec %s %s", c->name, text);
+	*ret = &fake.exec;
+	return next_result(e);
+}
+struct exec *execs_find(struct containers *cs, const char *id, struct err *e)
+{
+	(void)cs;
+	if (str_eq(id, fake.exec.id))
+		return &fake.exec;
+	err_set(e, ENOENT, "No such exec instance: %s", id);
+	return NULL;
+}
+const char *exec_id(const struct exec *x)
+{
+	return x->id;
+}
+bool exec_tty(const struct exec *x)
+{
+	return x->tty;
+}
+bool exec_open_stdin(const struct exec *x)
+{
+	return x->open_stdin;
+}
+const char *exec_detach_keys(const struct exec *x)
+{
+	return x->keys;
+}
+void exec_inspect(const struct exec *x, struct json_writer *w)
+{
+	json_str(w, x->id);
+}
+int exec_check(const struct exec *x, struct err *e)
+{
+	(void)x;
+	return next_result(e);
+}
+void exec_detached(struct exec *x)
+{
+	(void)x;
+	container_publish(NULL, "exec_detach", NULL, NULL);
+}
+int exec_start(struct exec *x, struct exec_start *s, struct err *e)
+{
+	(void)x;
+	fake.exec_start = s;
+	snprintf(fake.asked, sizeof(fake.asked), "start %d %u %u", s->detach, s->rows, s->cols);
+	list_init(&s->link);
+	return next_result(e);
+}
+void exec_start_cancel(struct exec_start *s)
+{
+	fake.gone_starts += s == fake.exec_start;
+}
+void exec_set_size(struct exec *x, unsigned int rows, unsigned int cols, struct container_op *op)
+{
+	snprintf(fake.asked, sizeof(fake.asked), "resize exec %.4s %u %u", x->id, rows, cols);
+	fake.op = op;
+}
+void container_resize(struct container *c, unsigned int rows, unsigned int cols,
+		      struct container_op *op)
+{
+	snprintf(fake.asked, sizeof(fake.asked), "resize %s %u %u", c->name, rows, cols);
+	fake.op = op;
+}
+
+int log_reader_open(struct container *c, const struct log_query *q,
+		    void (*ready)(struct log_reader *r, void *data), void *data,
+		    struct log_reader **ret, struct err *e)
+{
+	(void)c;
+	(void)e;
+	fake.log_query = *q;
+	fake.reader = *ret = calloc(1, sizeof(**ret));
+	fake.reader->ready = ready;
+	fake.reader->data = data;
+	return 0;
+}
+int log_reader_next(struct log_reader *r, size_t room, struct buf *out, struct err *e)
+{
+	(void)r;
+	(void)room;
+	(void)e;
+	if (fake.at_chunk == fake.n_chunks)
+		return fake.log_ends ? -ENODATA : 0;
+	buf_add_text(out, fake.log_chunks[fake.at_chunk++]);
+	return 1;
+}
+void log_reader_free(struct log_reader *r)
+{
+	fake.gone_logs += r != NULL;
+	free(r);
+}
+
+int container_files_start(struct container *c, const struct files_request *q, struct files_op *op,
+			  struct err *e)
+{
+	static const char *const kinds[] = { "stat", "get", "put", "export", "changes" };
+	int r = next_result(e);
+
+	if (r < 0)
+		return r;
+	snprintf(fake.asked, sizeof(fake.asked), "%s %s %s %d %d", kinds[q->kind], c->name,
+		 q->path ? q->path : "-", q->keep_kind, q->own);
+	op->q = *q;
+	op->cs = (struct containers *)1;
+	fake.files = op;
+	return 0;
+}
+size_t container_files_read(struct files_op *op, void *buf, size_t size)
+{
+	size_t n = fake.output ? MIN(strlen(fake.output), size) : 0;
+
+	(void)op;
+	if (n > 0)
+		memcpy(buf, fake.output, n);
+	fake.output = NULL;
+	return n;
+}
+void container_files_pause(struct files_op *op, bool paused)
+{
+	(void)op;
+	fake.output_paused = paused;
+}
+size_t container_files_write(struct files_op *op, const void *data, size_t len)
+{
+	size_t n = MIN(len, fake.input_room);
+
+	(void)op;
+	memcpy(fake.input + fake.input_len, data, n);
+	fake.input_len += n;
+	fake.input_room -= n;
+	return n;
+}
+void container_files_end_input(struct files_op *op)
+{
+	(void)op;
+	fake.input[fake.input_len++] = '$';
+}
+void container_files_cancel(struct files_op *op)
+{
+	fake.gone_files += op->cs != NULL;
+}
+char *container_upper_path(const struct container *c)
+{
+	return str_printf("/none/%s", c->name);
+}
+void container_set_size(struct container *c, int64_t bytes)
+{
+	(void)c;
+	(void)bytes;
+}
+
+const struct image *images_find(struct images *s, const char *ref, struct err *e)
+{
+	(void)s;
+	if (fake.has_image && strcmp(ref, "img:1") == 0)
+		return &fake.image;
+	err_set(e, ENOENT, "No such image: %s", ref);
+	return NULL;
+}
+const struct image *images_next(struct images *s, size_t *pos)
+{
+	(void)s;
+	return fake.has_image && (*pos)++ == 0 ? &fake.image : NULL;
+}
+size_t images_count(const struct images *s)
+{
+	(void)s;
+	return fake.has_image;
+}
+void image_inspect(const struct image *img, struct json_writer *w)
+{
+	json_str(w, img->id);
+}
+void image_summary(const struct image *img, int64_t containers, int64_t shared,
+		   struct json_writer *w)
+{
+	(void)shared;
+	json_strf(w, "%s %d", img->id, (int)containers);
+}
+void image_write_history(const struct image *img, struct json_writer *w)
+{
+	(void)img;
+	json_str(w, "history");
+}
+int images_load(struct images *s, int fd, struct image_op *op, struct err *e)
+{
+	int r = next_result(e);
+
+	(void)s;
+	if (r < 0)
+		return r;
+	fake.image_op = op;
+	fake.image_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return 0;
+}
+int images_remove(struct images *s, const char *ref, unsigned flags, struct image_op *op,
+		  struct err *e)
+{
+	(void)s;
+	snprintf(fake.asked, sizeof(fake.asked), "rmi %s %u", ref, flags);
+	fake.image_op = op;
+	return next_result(e);
+}
+int images_tag(struct images *s, const char *ref, const char *name, struct err *e)
+{
+	(void)s;
+	snprintf(fake.asked, sizeof(fake.asked), "tag %s %s", ref, name);
+	return next_result(e);
+}
+void image_op_cancel(struct image_op *op)
+{
+	fake.cancelled_images += op == fake.image_op && fake.image_fd > 0;
+}
+
+const char *net_driver_name(enum net_driver d)
+{
+	return d == NET_BRIDGE ? "bridge" : "null";
+}
+size_t nets_count(const struct nets *n)
+{
+	(void)n;
+	return 1;
+}
+const struct network *nets_at(const struct nets *n, size_t i)
+{
+	(void)n;
+	(void)i;
+	return &fake.network;
+}
+int nets_find(const struct nets *n, const char *ref, const struct network **ret, struct err *e)
+{
+	(void)n;
+	if (strcmp(ref, "bridge") != 0)
+		return err_set(e, ENOENT, "network %s not found", ref);
+	*ret = &fake.network;
+	return 0;
+}
+const struct sandbox *net_get(const struct nets *n, const char *id)
+{
+	(void)n;
+	(void)id;
+	return NULL;
+}
+const char *port_proto_name(uint8_t proto)
+{
+	return proto == 6 ? "tcp" : "udp";
+}
+
+static struct volume fake_volume = { .name = (char *)"data",
+				     .mountpoint = (char *)"/v/data/_data" };
+
+int volume_create(struct volumes *vs, const struct volume_want *w, const struct volume **ret,
+		  struct err *e)
+{
+	(void)vs;
+	snprintf(fake.asked, sizeof(fake.asked), "volume %s %s", w->name,
+		 w->labels ? w->labels[0] : "-");
+	*ret = &fake_volume;
+	return next_result(e);
+}
+int volume_get(const struct volumes *vs, const char *name, const struct volume **ret, struct err *e)
+{
+	(void)vs;
+	*ret = &fake_volume;
+	return strcmp(name, "data") == 0 ? 0 : err_set(e, ENOENT, "get %s: no such volume", name);
+}
+size_t volumes_count(const struct volumes *vs)
+{
+	(void)vs;
+	return 1;
+}
+const struct volume *volumes_at(const struct volumes *vs, size_t i)
+{
+	(void)vs;
+	(void)i;
+	return &fake_volume;
+}
+int volume_remove(struct volumes *vs, const char *name, unsigned int users, const char *users_text,
+		  struct err *e)
+{
+	(void)vs;
+	if (users > 0)
+		return err_set(e, EBUSY, "remove %s: volume is in use - %s", name, users_text);
+	return strcmp(name, "data") == 0 ? 0 : err_set(e, ENOENT, "get %s: no such volume", name);
+}
+
+#endif
