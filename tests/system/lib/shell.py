@@ -2,7 +2,7 @@
 
 What the Docker API cannot show is asked here. A command is sent with a line that prints a marker before and after its
 output; what is typed has the marker in two parts, so that its echo never looks like the marker. Kernel messages
-that come in between are taken out.
+come in between, also in the middle of a line: whole ones are taken out before anything is looked for.
 """
 
 import os
@@ -15,7 +15,7 @@ from .tap import Failed
 
 READY_SECONDS = 120     # from power-on to a prompt
 ASK_AGAIN = 2.0         # seconds between two tries to wake the prompt
-KERNEL_LINE = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\].*(\n|$)", re.M)
+KERNEL_LINE = re.compile(r"(<\d+>)?\[ *\d+\.\d{6}\] [^\n]*\n")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -36,10 +36,12 @@ class Shell:
     def __exit__(self, *_what):
         self.close()
 
-    def _read_until(self, pattern, seconds):
-        """The match of pattern in what came since the last call, or None."""
+    def _read_until(self, pattern, seconds, kernel=True):
+        """The match of pattern in what came since the last call, or None; without the kernel's lines, if so wished."""
         end = time.monotonic() + seconds
         while True:
+            if not kernel:
+                self.text = KERNEL_LINE.sub("", self.text)
             found = re.search(pattern, self.text, re.S)
             if found:
                 self.text = self.text[found.end():]
@@ -77,7 +79,7 @@ class Shell:
         self.text = ""
         self.sock.sendall(f"o=$(exec 2>&1; {command}\n); s=$?; echo 'be''gin-'{mark}; echo \"$o\"; "
                           f"echo 'en''d-'{mark}-$s-\n".encode())
-        found = self._read_until(f"\nbegin-{mark}\n(.*?)\n?end-{mark}-(\\d+)-", seconds)
+        found = self._read_until(f"\nbegin-{mark}\n(.*?)\n?end-{mark}-(\\d+)-", seconds, kernel=False)
         if not found:
             raise Failed(f"on the console: {command!r} did not end within {seconds} s: {self.text[-500:]!r}")
-        return int(found.group(2)), KERNEL_LINE.sub("", found.group(1)).strip("\n")
+        return int(found.group(2)), found.group(1).strip("\n")
