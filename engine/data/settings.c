@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "engine/data/remap.h"
 #include "engine/data/yaml.h"
 #include "init/base/file.h"
 #include "init/base/str.h"
@@ -105,6 +106,13 @@ static bool is_bool(const char *s)
 	return str_eq(s, "true") || str_eq(s, "false");
 }
 
+static bool is_remap(const char *s)
+{
+	struct remap m;
+
+	return remap_parse(s, &m);
+}
+
 /* ---- the schema ---- */
 
 enum count { ONE, LIST, ONE_OR_LIST };
@@ -127,6 +135,8 @@ static const struct setting {
 	{ "network.links.*.ipv6", ONE, is_bool, "true or false" },
 	{ "time.servers", LIST, is_host, "a name or an address of an NTP server" },
 	{ "api.listen", ONE, is_listen, "an address and port such as 0.0.0.0:2376" },
+	{ "engine.userns-remap", ONE, is_remap,
+	  "default, or a first id and how many (both from 65536) such as 100000:65536" },
 };
 
 /* Compares "network.links.*.mtu" with "network.links.eth0.mtu"; `prefix`: whether path may end

@@ -3,8 +3,8 @@
  *
  * The schema is one table (settings.c): every key, its form, an example for the error. PID 1 runs
  * `skerryd settings FILE` and uses the lines (init/boot/settings.h); the engine reads its own part
- * (api.*) through settings_read. Lists become KEY.0, KEY.1, ... An unknown key or a wrong value is
- * "FILE:LINE: key: what is wrong and what would be right".
+ * (api.*, engine.*) through settings_read. Lists become KEY.0, KEY.1, ... An unknown key or a wrong
+ * value is "FILE:LINE: key: what is wrong and what would be right".
  */
 #ifndef SKERRY_DATA_SETTINGS_H
 #define SKERRY_DATA_SETTINGS_H

@@ -26,7 +26,8 @@ TEST(everything)
 		     "'2001:db8::53']\n"
 		     "  links:\n    eth0: {address: 192.0.2.2/24, gateway: 192.0.2.1, mtu: 1400}\n"
 		     "    eth1: {dhcp: false, address: [10.0.0.2/8, 'fd00::2/64']}\n"
-		     "time: {servers: [ntp.example.org]}\napi: {listen: '127.0.0.1:2376'}\n",
+		     "time: {servers: [ntp.example.org]}\napi: {listen: '127.0.0.1:2376'}\n"
+		     "engine: {userns-remap: 200000:65536}\n",
 		     &text, &e) == 0,
 		"%s", err_text(&e));
 	CHECK_STR(text, "hostname=box-1\nstorage.data=/dev/vdb\nnetwork.dns.0=192.0.2.53\n"
@@ -34,7 +35,24 @@ TEST(everything)
 			"network.links.eth0.gateway=192.0.2.1\nnetwork.links.eth0.mtu=1400\n"
 			"network.links.eth1.dhcp=false\nnetwork.links.eth1.address.0=10.0.0.2/8\n"
 			"network.links.eth1.address.1=fd00::2/64\ntime.servers.0=ntp.example.org\n"
-			"api.listen=127.0.0.1:2376");
+			"api.listen=127.0.0.1:2376\nengine.userns-remap=200000:65536");
+}
+
+TEST(userns_remap)
+{
+	static const char *const cases[][2] = {
+		{ "engine: {userns-remap: default}\n", "engine.userns-remap=default" },
+		{ "engine: {userns-remap: ''}\n", "engine.userns-remap=" },
+		{ "engine: {userns-remap: }\n", "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(mem_free) char *text = NULL;
+		struct err e = { 0 };
+
+		CHECK_MSG(flat(cases[i][0], &text, &e) == 0, "%s", err_text(&e));
+		CHECK_STR(text, cases[i][1]);
+	}
 }
 
 TEST(nothing)
@@ -70,6 +88,12 @@ TEST(wrong)
 		  "'10'" },
 		{ "api: {listen: 2376}\n", "system.yaml:1: api.listen: expected an address and "
 					   "port such as 0.0.0.0:2376, not '2376'" },
+		{ "api:\nengine:\n  userns-remap: 1000:65536\n",
+		  "system.yaml:3: engine.userns-remap: expected default, or a first id and how "
+		  "many (both from 65536) such as 100000:65536, not '1000:65536'" },
+		{ "engine: {userns-remap: [default]}\n",
+		  "system.yaml:1: engine.userns-remap: expected default, or a first id and how "
+		  "many (both from 65536) such as 100000:65536, not a list" },
 		{ "a.b: 1\n", "system.yaml:1: 'a.b' is no key of the settings" },
 		{ "- x\n", "system.yaml:1: expected a mapping of settings" },
 	};
