@@ -37,6 +37,7 @@ struct creation {
 	struct plan *plan;
 	struct filter_program filter;
 	int cgroup_fd;
+	int root_fd; /* the root's tree where its users may not go to its path, else -1 */
 	char root[PATH_MAX];
 };
 
@@ -49,8 +50,8 @@ static void fail(struct err *e)
 
 static int enter_namespaces(struct creation *c, struct err *e)
 {
-	if (c->plan->ns[NS_USER].wanted && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
-		return err_errno(e, errno, "linux.uidMappings, gidMappings: root is not mapped");
+	if (launch_mapped_root(c->plan, e) < 0)
+		return -e->code;
 	if (setsid() < 0)
 		return err_errno(e, errno, "setsid");
 	/* only now: the namespace's root is the cgroup that the process is in */
@@ -98,7 +99,7 @@ static int build_root(struct creation *c, struct launch *l, struct err *e)
 			     .procfs = -1,
 			     .mask_fd = -1,
 			     .user_ns = c->plan->ns[NS_USER].wanted };
-	int r = rootfs_open(&fs, c->root, e);
+	int r = rootfs_open(&fs, c->root, c->root_fd, e);
 	size_t i = 0;
 
 	umask(0);
@@ -201,19 +202,19 @@ static int map_ids(const struct plan *p, pid_t pid, struct err *e)
 	return 0;
 }
 
-/* In a user namespace a process cannot raise its hard limits itself. */
-static int raise_limits(const struct plan *p, pid_t pid, struct err *e)
+/* In a user namespace nobody can raise hard limits: the runner's own are, before it enters one. */
+static int raise_limits(const struct plan *p, struct err *e)
 {
 	for (size_t i = 0; p->ns[NS_USER].wanted && i < p->process.n_rlimits; i++) {
 		const struct plan_rlimit *l = &p->process.rlimits[i];
 		struct rlimit now;
 
-		if (prlimit(pid, l->resource, NULL, &now) < 0)
+		if (getrlimit((unsigned int)l->resource, &now) < 0)
 			return err_errno(e, errno, "process.rlimits[%zu]", l->index);
 		if (l->hard <= now.rlim_max)
 			continue;
 		now.rlim_max = l->hard;
-		if (prlimit(pid, l->resource, &now, NULL) < 0)
+		if (setrlimit((unsigned int)l->resource, &now) < 0)
 			return err_errno(e, errno, "process.rlimits[%zu]", l->index);
 	}
 	return 0;
@@ -262,8 +263,12 @@ static int prepare_sources(struct creation *c, struct err *e)
 		if (p->ops[i].kind != OP_MOUNT || m->kind != PLAN_MOUNT_BIND ||
 		    (m->idmap == PLAN_IDMAP_NONE && !p->ns[NS_USER].wanted))
 			continue;
-		if (idmap_take(p, m, e) < 0)
+		if (idmap_take(p, m, given_namespace(c->opts, CLONE_NEWUSER), e) < 0)
 			return err_wrap(e, "%s", p->ops[i].key);
+	}
+	if (p->ns[NS_USER].wanted) {
+		c->root_fd = rootfs_take(c->root, e);
+		return MIN(c->root_fd, 0);
 	}
 	return 0;
 }
@@ -312,12 +317,13 @@ static int prepare(struct creation *c, struct err *e)
 
 static void run(const void *arg)
 {
-	struct creation c = { .opts = arg, .cgroup_fd = -1 };
+	struct creation c = { .opts = arg, .cgroup_fd = -1, .root_fd = -1 };
 	struct err e = { 0 };
 	int go = -1;
 	pid_t pid;
 
-	if (prepare(&c, &e) < 0 || runner_oom_score(&c.plan->process, &e) < 0)
+	if (prepare(&c, &e) < 0 || runner_oom_score(&c.plan->process, &e) < 0 ||
+	    raise_limits(c.plan, &e) < 0)
 		fail(&e);
 	if (join_given(&c, &e) < 0 || new_time(c.plan, &e) < 0)
 		fail(&e);
@@ -327,8 +333,7 @@ static void run(const void *arg)
 	if (pid == -ENOMEM &&
 	    c.plan->ns[NS_PID].path) /* the kernel's answer once its init is gone */
 		err_set(&e, ESRCH, "the container whose processes are joined has ended");
-	if (pid < 0 || map_ids(c.plan, pid, &e) < 0 || raise_limits(c.plan, pid, &e) < 0 ||
-	    runner_go(go, &e) < 0)
+	if (pid < 0 || map_ids(c.plan, pid, &e) < 0 || runner_go(go, &e) < 0)
 		fail(&e);
 	_exit(0);
 }

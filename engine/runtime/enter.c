@@ -52,6 +52,8 @@ static void next_process(struct entry *n)
 		fail(&e);
 	}
 	close(TARGET_FD);
+	if (launch_mapped_root(n->plan, &e) < 0)
+		fail(&e);
 	if (setsid() < 0) {
 		err_errno(&e, errno, "setsid");
 		fail(&e);

@@ -8,8 +8,10 @@
 #include "engine/runtime/idmap.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -44,9 +46,8 @@ int idmap_write(pid_t pid, const struct plan_id_map *uids, size_t n_uids,
 	return 0;
 }
 
-/* A user namespace with these maps and nobody in it. */
-static int make_namespace(const struct plan_id_map *uids, size_t n_uids,
-			  const struct plan_id_map *gids, size_t n_gids, struct err *e)
+int idmap_namespace(const struct plan_id_map *uids, size_t n_uids, const struct plan_id_map *gids,
+		    size_t n_gids, struct err *e)
 {
 	struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
 	_cleanup_(fd_close) int ours = -1, theirs = -1, ns = -1;
@@ -60,7 +61,7 @@ static int make_namespace(const struct plan_id_map *uids, size_t n_uids,
 	theirs = pair[1];
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid < 0)
-		return err_errno(e, errno, "a user namespace for an id-mapped mount");
+		return err_errno(e, errno, "a new user namespace");
 	if (pid == 0) {
 		close(ours);
 		(void)recv(theirs, &byte, 1, 0);
@@ -80,19 +81,32 @@ static int make_namespace(const struct plan_id_map *uids, size_t n_uids,
 	return r < 0 ? r : take_fd(ns);
 }
 
-static int namespace_of(const struct plan *p, const struct plan_mount *m, struct err *e)
+int idmap_owner(const char *path, struct err *e)
+{
+	_cleanup_(fd_close) int of = open(path, O_RDONLY | O_CLOEXEC);
+	int user;
+
+	if (of < 0)
+		return err_errno(e, errno, "%s", path);
+	user = ioctl(of, NS_GET_USERNS);
+	return user < 0 ? err_errno(e, errno, "the user namespace of %s", path) : user;
+}
+
+static int namespace_of(const struct plan *p, const struct plan_mount *m, int user_ns,
+			struct err *e)
 {
 	int fd;
 
 	if (m->n_uid_map)
-		return make_namespace(m->uid_map, m->n_uid_map, m->gid_map, m->n_gid_map, e);
+		return idmap_namespace(m->uid_map, m->n_uid_map, m->gid_map, m->n_gid_map, e);
 	if (!p->ns[NS_USER].path)
-		return make_namespace(p->uid_map, p->n_uid_map, p->gid_map, p->n_gid_map, e);
-	fd = open(p->ns[NS_USER].path, O_RDONLY | O_CLOEXEC);
+		return idmap_namespace(p->uid_map, p->n_uid_map, p->gid_map, p->n_gid_map, e);
+	fd = user_ns >= 0 ? fcntl(user_ns, F_DUPFD_CLOEXEC, 0)
+			  : open(p->ns[NS_USER].path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? err_errno(e, errno, "%s", p->ns[NS_USER].path) : fd;
 }
 
-int idmap_take(const struct plan *p, struct plan_mount *m, struct err *e)
+int idmap_take(const struct plan *p, struct plan_mount *m, int user_ns, struct err *e)
 {
 	_cleanup_(fd_close) int source = -1, ns = -1;
 	int r;
@@ -106,7 +120,7 @@ int idmap_take(const struct plan *p, struct plan_mount *m, struct err *e)
 	}
 	if (m->idmap == PLAN_IDMAP_NONE)
 		return 0;
-	ns = namespace_of(p, m, e);
+	ns = namespace_of(p, m, user_ns, e);
 	if (ns < 0)
 		return ns;
 	if (mount_idmap(m->taken, ns, m->idmap == PLAN_IDMAP_ALL, e) < 0)

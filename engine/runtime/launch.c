@@ -36,6 +36,13 @@
 #define TIOCGPTPEER _IO('T', 0x41)
 #endif
 
+int launch_mapped_root(const struct plan *p, struct err *e)
+{
+	if (p->ns[NS_USER].wanted && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+		return err_errno(e, errno, "linux.uidMappings, gidMappings: root is not mapped");
+	return 0;
+}
+
 int launch_user(struct launch *l, int root, struct err *e)
 {
 	const struct plan_process *p = l->process;

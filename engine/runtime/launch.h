@@ -33,6 +33,9 @@ struct launch {
 	unsigned long personality;
 };
 
+/* In the container's user namespace, if it has one: becomes its root, so that what is made from now
+ * on has an owner there. */
+int launch_mapped_root(const struct plan *p, struct err *e);
 /* Finds out who the process will be, once; root is the container's root directory. */
 int launch_user(struct launch *l, int root, struct err *e);
 /* A session keyring of its own, where the kernel has keyrings. */

@@ -53,21 +53,33 @@ static int make_private(int at, struct err *e)
 	return err_errno(e, fd < 0 ? errno : ELOOP, "root.path");
 }
 
-int rootfs_open(struct rootfs *fs, const char *path, struct err *e)
+int rootfs_take(const char *path, struct err *e)
 {
-	_cleanup_(fd_close) int null_fd = open("/dev/null", O_PATH | O_CLOEXEC), at = -1, tree = -1;
+	_cleanup_(fd_close) int at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int tree;
+
+	if (at < 0)
+		return err_errno(e, errno, "root.path: %s", path);
+	tree = mount_clone(at, true, e);
+	return tree < 0 ? err_wrap(e, "root.path") : tree;
+}
+
+int rootfs_open(struct rootfs *fs, const char *path, int taken, struct err *e)
+{
+	_cleanup_(fd_close) int null_fd = open("/dev/null", O_PATH | O_CLOEXEC), at = -1,
+				tree = taken >= 0 ? taken : rootfs_take(path, e);
 	struct stat st;
 
+	if (tree < 0)
+		return tree;
 	if (null_fd < 0 || fstat(null_fd, &st) < 0)
 		return err_errno(e, errno, "/dev/null");
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != 0x103)
 		return err_set(e, EINVAL, "/dev/null of the host is not the device 1:3");
-	at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* onto the root itself, which its users can always reach: nothing but pivot_root sees it */
+	at = open(taken >= 0 ? "/" : path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (at < 0)
 		return err_errno(e, errno, "root.path: %s", path);
-	tree = mount_clone(at, true, e);
-	if (tree < 0)
-		return err_wrap(e, "root.path");
 	if (make_private(at, e) < 0 || mount_attrs(tree, 0, 0, MS_PRIVATE, true, e) < 0 ||
 	    mount_attach(tree, at, e) < 0)
 		return err_wrap(e, "root.path");

@@ -24,8 +24,11 @@ struct rootfs {
 	bool user_ns;
 };
 
-/* Opens the bundle's root as a mount of its own in this (new) mount namespace. */
-int rootfs_open(struct rootfs *fs, const char *path, struct err *e);
+/* On the host's side: a detached copy of the root, for users who may not go to its path. */
+int rootfs_take(const char *path, struct err *e);
+/* Opens the bundle's root as a mount of its own in this (new) mount namespace; `taken` is what
+ * rootfs_take() gave, or -1. */
+int rootfs_open(struct rootfs *fs, const char *path, int taken, struct err *e);
 /* Carries out one step of the plan. */
 int rootfs_apply(struct rootfs *fs, const struct plan_op *op, struct err *e);
 /* Makes it the root of this process; nothing of the old root stays reachable. */
