@@ -321,14 +321,14 @@ static int route_make(const struct sandbox *s, int inside, struct err *e)
 	return rc < 0 ? rc : link_default_route(inside, l.index, &ep->gateway, e);
 }
 
-static int sandbox_make(struct nets *n, struct sandbox *s, struct err *e)
+static int sandbox_make(struct nets *n, struct sandbox *s, int user_ns, struct err *e)
 {
 	_cleanup_(fd_close) int ns = -1, inside = -1;
 	int rc;
 
 	if (s->mode != NET_MODE_OWN)
 		return 0;
-	rc = netns_make(s->key, &ns, &inside, e);
+	rc = netns_make(s->key, user_ns, &ns, &inside, e);
 	for (size_t i = 0; i < s->n_endpoints && rc == 0; i++)
 		if (s->endpoints[i].network->driver == NET_BRIDGE)
 			rc = endpoint_make(n, &s->endpoints[i], ns, inside, e);
@@ -342,7 +342,7 @@ static int sandbox_realise(struct nets *n, struct sandbox *s, const struct net_r
 	int rc = sandbox_save(n, s, e);
 
 	if (rc == 0)
-		rc = sandbox_make(n, s, e);
+		rc = sandbox_make(n, s, r->user_ns, e);
 	if (rc == 0 && s->mode != NET_MODE_SHARED)
 		rc = files_write(n, s, r, e);
 	if (rc == 0)

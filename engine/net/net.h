@@ -125,6 +125,8 @@ struct net_request {
 	size_t n_ports;
 	char *const *dns, *const *dns_search, *const *dns_options; /* HostConfig.Dns*, or NULL */
 	char *const *extra_hosts; /* "name:address", address may be "host-gateway"; or NULL */
+	int user_ns; /* descriptor of the user namespace that a new network namespace belongs to; <=
+		      * 0: the machine's */
 };
 
 /* Reads the networks; makes nothing yet. */

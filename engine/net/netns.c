@@ -128,15 +128,12 @@ static int child_sysctls(struct err *e)
 	return 0;
 }
 
-static int child_make(void *data, int *ret_fd, struct err *e)
+/* What a process in the new namespace has to do; gives the socket. */
+static int child_fill(int *ret_fd, struct err *e)
 {
-	const char *path = data;
+	int fd = nl_open(NETLINK_ROUTE, e), rc;
 	struct link lo;
-	int fd, rc;
 
-	if (unshare(CLONE_NEWNET) < 0)
-		return err_errno(e, errno, "cannot make a network namespace");
-	fd = nl_open(NETLINK_ROUTE, e);
 	if (fd < 0)
 		return fd;
 	rc = child_sysctls(e);
@@ -144,14 +141,56 @@ static int child_make(void *data, int *ret_fd, struct err *e)
 		rc = link_get(fd, "lo", &lo, e);
 	if (rc == 0)
 		rc = link_up(fd, lo.index, e);
-	if (rc == 0 && mount("/proc/self/ns/net", path, NULL, MS_BIND, NULL) < 0)
-		rc = err_errno(e, errno, "cannot mount the network namespace at %s", path);
 	if (rc < 0) {
 		close(fd);
 		return rc;
 	}
 	*ret_fd = fd;
 	return 0;
+}
+
+struct making {
+	const char *path;
+	int user_ns;
+};
+
+/* A namespace belongs to the user namespace of who makes it. But from there the machine's mounts
+ * cannot be changed: a second child enters it, and this one mounts what that is in. */
+static int child_enter(void *data, int *ret_fd, struct err *e)
+{
+	const struct making *m = data;
+
+	if (setns(m->user_ns, CLONE_NEWUSER) < 0)
+		return err_errno(e, errno, "cannot enter the container's user namespace");
+	if (unshare(CLONE_NEWNET) < 0)
+		return err_errno(e, errno, "cannot make a network namespace");
+	*ret_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? err_errno(e, errno, "/proc/self/ns/net") : 0;
+}
+
+static int new_namespace(struct making *m, struct err *e)
+{
+	_cleanup_(fd_close) int ns = -1;
+	int rc;
+
+	if (m->user_ns <= 0)
+		return unshare(CLONE_NEWNET) < 0
+			       ? err_errno(e, errno, "cannot make a network namespace")
+			       : 0;
+	rc = run_child(child_enter, m, &ns, e);
+	if (rc == 0 && setns(ns, CLONE_NEWNET) < 0)
+		rc = err_errno(e, errno, "cannot enter the network namespace");
+	return rc;
+}
+
+static int child_make(void *data, int *ret_fd, struct err *e)
+{
+	struct making *m = data;
+	int rc = new_namespace(m, e);
+
+	if (rc == 0 && mount("/proc/self/ns/net", m->path, NULL, MS_BIND, NULL) < 0)
+		rc = err_errno(e, errno, "cannot mount the network namespace at %s", m->path);
+	return rc < 0 ? rc : child_fill(ret_fd, e);
 }
 
 static int open_ns(const char *path, struct err *e)
@@ -168,8 +207,9 @@ static int open_ns(const char *path, struct err *e)
 	return fd;
 }
 
-int netns_make(const char *path, int *ret_ns, int *ret_socket, struct err *e)
+int netns_make(const char *path, int user_ns, int *ret_ns, int *ret_socket, struct err *e)
 {
+	struct making making = { path, user_ns };
 	_cleanup_(fd_close) int file = -1, sock = -1;
 	int rc, ns;
 
@@ -179,7 +219,7 @@ int netns_make(const char *path, int *ret_ns, int *ret_socket, struct err *e)
 	file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (file < 0)
 		return err_errno(e, errno, "cannot create %s", path);
-	rc = run_child(child_make, (void *)path, &sock, e);
+	rc = run_child(child_make, &making, &sock, e);
 	ns = rc < 0 ? rc : open_ns(path, e);
 	if (ns < 0) {
 		(void)netns_remove(path, NULL);

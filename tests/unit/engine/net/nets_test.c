@@ -167,7 +167,7 @@ TEST(the_machine_is_no_router)
 		return;
 	(void)str_format(path, sizeof(path), "%s/other", w.dir);
 	fd = nl_open(NETLINK_ROUTE, &e);
-	CHECK_INT(netns_make(path, &ns, &inside, &e), 0);
+	CHECK_INT(netns_make(path, 0, &ns, &inside, &e), 0);
 	v.netns_fd = ns;
 	CHECK_INT(link_veth(fd, &v, &e), 0);
 	CHECK_INT(link_get(fd, "up1", &l, &e), 0);

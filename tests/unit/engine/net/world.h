@@ -268,7 +268,7 @@ static inline UNUSED int world_uplink(struct world *w, const char *machine, stru
 	struct link l;
 	int rc = ip_net_parse(machine, &here, e);
 
-	rc = rc < 0 ? rc : netns_make(w->outside, &ns, &inside, e);
+	rc = rc < 0 ? rc : netns_make(w->outside, 0, &ns, &inside, e);
 	v.netns_fd = ns;
 	rc = rc < 0 ? rc : link_veth(fd, &v, e);
 	rc = rc < 0 ? rc : link_get(fd, "lo", &l, e);
