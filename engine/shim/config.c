@@ -1,18 +1,15 @@
 /*
- * shim.json (protocol.h) and the root file system it describes.
+ * shim.json (protocol.h): reading it.
  *
- * The overlay is mounted in the shim's own mount namespace, layer by layer through the fd-based
- * API, so that neither the length of an option string nor a colon in a path is a limit. Called once
- * by shim.c.
+ * The engine writes it; what is wrong here is a mistake of ours and is told by key. Called once by
+ * shim.c.
  */
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "engine/shim/protocol.h"
 #include "engine/shim/shim.h"
 #include "init/base/file.h"
-#include "init/base/mount.h"
 #include "init/base/str.h"
 
 static int read_rootfs(yyjson_val *root, struct shim_config *c, struct err *e)
@@ -72,6 +69,7 @@ static int read_log(yyjson_val *root, struct shim_config *c, struct err *e)
 static int read_fields(yyjson_val *root, struct shim_config *c, struct err *e)
 {
 	int64_t version = SHIM_PROTOCOL, score = -999;
+	uint64_t first = 0;
 	int r = json_get_i64(root, "v", &version, e);
 
 	if (r == 0 && version != SHIM_PROTOCOL)
@@ -93,7 +91,12 @@ static int read_fields(yyjson_val *root, struct shim_config *c, struct err *e)
 		r = json_get_i64(root, "oom_score_adj", &score, e);
 	if (r == 0)
 		r = json_get_copy(root, "seccomp_cache", &c->seccomp_cache, e);
+	if (r == 0)
+		r = json_get_u64(root, "first_id", &first, e);
+	if (r == 0 && first >= UINT32_MAX)
+		r = err_set(e, EINVAL, "first_id: is no user's id");
 	c->oom_score_adj = (int)score;
+	c->first_id = (uid_t)first;
 	return r;
 }
 
@@ -138,63 +141,13 @@ void shim_config_clear(struct shim_config *c)
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		free(texts[i]);
-	for (size_t i = 0; i < c->n_joins; i++)
+	for (size_t i = 0; i < c->n_joins; i++) {
 		free(c->joins[i].cgroup);
+		free(c->joins[i].owner_of);
+	}
 	strv_free(c->detach);
 	strv_free(c->groups);
 	strv_free(c->lower);
 	strv_free(c->overlay_options);
 	*c = (struct shim_config){ 0 };
-}
-
-/* --- the overlay --- */
-
-/* overlayfs wants two layers or an upper one: a single read-only layer is bound. */
-static int bind_single(const char *layer, struct err *e)
-{
-	_cleanup_(fd_close) int at = open(layer, O_PATH | O_DIRECTORY | O_CLOEXEC), tree = -1;
-
-	if (at < 0)
-		return err_errno(e, errno, "%s", layer);
-	tree = mount_clone(at, false, e);
-	return tree < 0 ? tree : take_fd(tree);
-}
-
-static int new_overlay(const struct shim_config *c, struct err *e)
-{
-	_cleanup_(strv_free) char **options = NULL;
-	int r = 0;
-
-	for (char **l = c->lower; r == 0 && *l; l++)
-		r = strv_addf(&options, "lowerdir+=%s", *l);
-	if (r == 0 && c->upper)
-		r = strv_addf(&options, "upperdir=%s", c->upper);
-	if (r == 0 && c->work)
-		r = strv_addf(&options, "workdir=%s", c->work);
-	for (char **o = c->overlay_options; r == 0 && o && *o; o++)
-		r = strv_add(&options, *o);
-	if (r < 0)
-		return err_errno(e, ENOMEM, "overlay");
-	return mount_new("overlay", "overlay", (const char *const *)options, 0, e);
-}
-
-int shim_mount_rootfs(const struct shim_config *c, const char *bundle, struct err *e)
-{
-	_cleanup_(mem_free) char *path = str_printf("%s/rootfs", bundle);
-	_cleanup_(fd_close) int mount = -1, target = -1;
-	int r;
-
-	if (!path)
-		return err_errno(e, ENOMEM, "rootfs");
-	r = dir_make(AT_FDCWD, path, 0700, e);
-	if (r < 0)
-		return r;
-	mount = !c->upper && strv_len(c->lower) == 1 ? bind_single(c->lower[0], e)
-						     : new_overlay(c, e);
-	if (mount < 0)
-		return err_wrap(e, "rootfs");
-	target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (target < 0)
-		return err_errno(e, errno, "%s", path);
-	return mount_attach(mount, target, e);
 }

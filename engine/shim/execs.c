@@ -334,6 +334,7 @@ static int make_pipes(struct exec *x, int ends[3], struct err *e)
 			return r;
 		}
 		ends[i] = p[i > 0];
+		shim_give_pipe(x->shim, ends[i]);
 		ours[i] = p[i == 0];
 	}
 	r = session_pipes(&x->session, ours[0], ours[1], ours[2], e);

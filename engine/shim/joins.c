@@ -2,12 +2,14 @@
  * Namespaces of other containers that this one joins (shim.json "joins"), as descriptors.
  *
  * The engine names the first process of the other container by its number, and numbers are used
- * again. So it is only believed of a process in the other container's cgroup. Called once by
- * shim.c.
+ * again. So it is only believed of a process in the other container's cgroup. A user namespace is
+ * named by the network namespace that belongs to it, which the engine keeps as a file. Called once
+ * by shim.c.
  */
 #include <sched.h>
 #include <string.h>
 
+#include "engine/runtime/idmap.h"
 #include "engine/shim/shim.h"
 #include "init/base/cgroup.h"
 #include "init/base/str.h"
@@ -30,14 +32,20 @@ static int read_join(yyjson_val *o, struct shim_join *j, struct err *e)
 		r = json_get_i64(o, "pid", &pid, e);
 	if (r == 0)
 		r = json_get_copy(o, "cgroup", &j->cgroup, e);
+	if (r == 0)
+		r = json_get_copy(o, "owner_of", &j->owner_of, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (str_eq(kinds[i].name, kind))
 			j->flag = kinds[i].flag;
 	j->pid = (pid_t)pid;
-	if (!j->flag || j->pid <= 0 || str_empty(j->cgroup))
-		return err_set(e, EINVAL, "a namespace to join needs kind, pid and cgroup");
+	if (j->owner_of && j->flag == CLONE_NEWUSER && !j->pid && !j->cgroup)
+		return 0;
+	if (j->owner_of || !j->flag || j->pid <= 0 || str_empty(j->cgroup))
+		return err_set(e, EINVAL,
+			       "a namespace to join needs kind, pid and cgroup, a user namespace "
+			       "owner_of instead");
 	return 0;
 }
 
@@ -62,8 +70,11 @@ int shim_joins_read(yyjson_val *root, struct shim_config *c, struct err *e)
 
 static int open_join(const struct shim_join *j, struct err *e)
 {
-	int pidfd = cgroup_open_process(j->cgroup, j->pid, NULL);
+	int pidfd;
 
+	if (j->owner_of)
+		return idmap_owner(j->owner_of, e);
+	pidfd = cgroup_open_process(j->cgroup, j->pid, NULL);
 	if (pidfd < 0)
 		return err_set(e, ESRCH,
 			       "the container %.12s, whose namespace is joined, has ended",
@@ -90,4 +101,12 @@ void shim_joins_close(struct runtime_join *joins, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		fd_close(joins[i].fd);
+}
+
+int shim_joins_user(const struct runtime_join *joins, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (joins[i].flag == CLONE_NEWUSER)
+			return joins[i].fd;
+	return -1;
 }

@@ -45,9 +45,14 @@
  *        OpenStdin, StdinOnce: stdin closes for ever when its first client ends
  *    "log":{"driver":"json-file|none","path":"/x-json.log","max_size":BYTES|0,"max_file":N,
  *           "attrs":{"k":"v"}},
- *    "joins":[{"kind":"pid","pid":N,"cgroup":"containers/<id>"}, ...],
+ *    "joins":[{"kind":"pid","pid":N,"cgroup":"containers/<id>"},
+ *             {"kind":"user","owner_of":"/run/skerry/netns/<id>"}, ...],
  *        namespaces (pid, ipc, network, uts, user) of the process N, which must be in that cgroup;
- *        linux.namespaces of config.json has a path for each of them
+ *        or the user namespace that a network namespace belongs to. linux.namespaces of
+ *        config.json has a path for each of them
+ *    "first_id":100000,
+ *        the user and group of the machine that are root in the joined user namespace. The layers
+ *        of "rootfs" are id-mapped by it: on disk stay the ids that the container sees
  *    "detach":["/run/skerry/netns"],
  *        mount points of the host that this shim lets go of once the container is set up
  *    "oom_score_adj":-999,   of the shim itself, default -999

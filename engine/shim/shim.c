@@ -373,6 +373,12 @@ static bool wants_terminal(const char *bundle)
 	return tty;
 }
 
+void shim_give_pipe(const struct shim *s, int fd)
+{
+	if (s->cfg.first_id && fd >= 0)
+		(void)fchown(fd, s->cfg.first_id, s->cfg.first_id);
+}
+
 static int make_pipes(struct shim *s, int ends[3], struct err *e)
 {
 	int in[2] = { -1, -1 }, out[2], err[2];
@@ -384,6 +390,8 @@ static int make_pipes(struct shim *s, int ends[3], struct err *e)
 	ends[0] = in[0];
 	ends[1] = out[1];
 	ends[2] = err[1];
+	for (int i = 0; i < 3; i++)
+		shim_give_pipe(s, ends[i]);
 	return session_pipes(&s->session, in[1], out[0], err[0], e);
 }
 
@@ -395,7 +403,8 @@ static int create(struct shim *s, struct err *e)
 	if (r < 0)
 		return r;
 	if (s->cfg.has_rootfs)
-		r = shim_mount_rootfs(&s->cfg, s->bundle, e);
+		r = shim_mount_rootfs(&s->cfg, s->bundle, shim_joins_user(joins, s->cfg.n_joins),
+				      e);
 	if (r == 0 && !wants_terminal(s->bundle))
 		r = make_pipes(s, ends, e);
 	if (r == 0) {

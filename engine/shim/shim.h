@@ -30,6 +30,7 @@ struct shim_join {
 	unsigned long long flag; /* CLONE_NEW* */
 	pid_t pid;
 	char *cgroup; /* that it must be in */
+	char *owner_of; /* instead: whose user namespace, a network namespace's file */
 };
 
 struct shim_config {
@@ -42,6 +43,7 @@ struct shim_config {
 	char *upper, *work;
 	char **overlay_options;
 	bool has_rootfs, has_stdin, stdin_once;
+	uid_t first_id; /* root of the user namespace on the machine; 0: there is none */
 	char *log_driver, *log_path, *log_attrs;
 	uint64_t log_max_size;
 	unsigned int log_max_file;
@@ -96,6 +98,8 @@ void conn_event_oom(struct shim *s);
 void conn_event_exec_exit(struct shim *s, const char *id, int code);
 
 /* shim.c */
+/* A pipe of the container belongs to its root, so that /dev/stdout can be opened again. */
+void shim_give_pipe(const struct shim *s, int fd);
 int shim_request_start(struct shim *s, struct conn *c, uint64_t seq, struct err *e);
 int shim_request_signal(struct shim *s, int signal, bool all, struct err *e);
 /* The engine has taken note of the end, or nobody is there: leave. */
@@ -118,14 +122,19 @@ void exec_free_all(struct shim *s);
 /* config.c */
 int shim_config_read(const char *dir, struct shim_config *ret, struct err *e);
 void shim_config_clear(struct shim_config *c);
-/* Mounts the overlay at <dir>/bundle/rootfs in this mount namespace. */
-int shim_mount_rootfs(const struct shim_config *c, const char *bundle, struct err *e);
+
+/* overlay.c */
+/* Mounts the overlay at <dir>/bundle/rootfs in this mount namespace; its layers are mapped by
+ * user_ns unless that is -1. */
+int shim_mount_rootfs(const struct shim_config *c, const char *bundle, int user_ns, struct err *e);
 
 /* joins.c */
 int shim_joins_read(yyjson_val *root, struct shim_config *c, struct err *e);
 /* ret has room for RUNTIME_JOINS_MAX; c->n_joins are filled. -ESRCH when the other has ended. */
 int shim_joins_open(const struct shim_config *c, struct runtime_join *ret, struct err *e);
 void shim_joins_close(struct runtime_join *joins, size_t n);
+/* The user namespace among them, or -1. */
+int shim_joins_user(const struct runtime_join *joins, size_t n);
 
 /* exitfile.c */
 void shim_exit_json(struct json_writer *w,

@@ -3,7 +3,9 @@
  * cgroup.
  */
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #include "engine/shim/shim.h"
@@ -34,6 +36,29 @@ TEST(what_may_be_asked)
 	CHECK_INT(c.joins[1].pid, 8);
 	CHECK_STR(c.joins[0].cgroup, "a/b");
 	CHECK_STR(c.detach[0], "/x");
+	CHECK_INT(c.first_id, 0);
+	shim_config_clear(&c);
+}
+
+TEST(a_user_namespace_by_what_it_owns)
+{
+	struct shim_config c = { 0 };
+	struct runtime_join got[RUNTIME_JOINS_MAX];
+	struct err e = { 0 };
+
+	CHECK_MSG(read_config("\"joins\":[{\"kind\":\"user\",\"owner_of\":\"/proc/self/ns/net\"}],"
+			      "\"first_id\":100000",
+			      &c, &e) == 0,
+		  "%s", err_text(&e));
+	CHECK_INT(c.first_id, 100000);
+	CHECK_MSG(shim_joins_open(&c, got, &e) == 0, "%s", err_text(&e));
+	CHECK_INT(ioctl(got[0].fd, NS_GET_NSTYPE), CLONE_NEWUSER);
+	CHECK_INT(shim_joins_user(got, 1), got[0].fd);
+	CHECK_INT(shim_joins_user(got, 0), -1);
+	shim_joins_close(got, 1);
+	free(c.joins[0].owner_of);
+	c.joins[0].owner_of = str_dup("/nothing");
+	CHECK_INT(shim_joins_open(&c, got, &e), -ENOENT);
 	shim_config_clear(&c);
 }
 
@@ -48,6 +73,11 @@ TEST(what_is_refused)
 		"\"joins\":[{\"kind\":\"pid\",\"pid\":7,\"cgroup\":\"\"}]",
 		"\"joins\":[{},{},{},{},{},{},{},{},{}]",
 		"\"detach\":\"x\"",
+		"\"joins\":[{\"kind\":\"user\"}]",
+		"\"joins\":[{\"kind\":\"pid\",\"owner_of\":\"/x\"}]",
+		"\"joins\":[{\"kind\":\"user\",\"owner_of\":\"/x\",\"pid\":7,\"cgroup\":\"a\"}]",
+		"\"first_id\":4294967295",
+		"\"first_id\":-1",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
