@@ -87,6 +87,7 @@ struct daemon {
 	char *boot_id;
 	char *machine_id;
 	char *listen; /* address of the API over TCP */
+	struct remap remap; /* engine.userns-remap */
 	struct signal_event term, power;
 };
 
@@ -139,6 +140,7 @@ static int make_modules(struct daemon *d, struct err *e)
 		.run_dir = PATH_RUN,
 		.boot_id = d->boot_id,
 		.init_program = PATH_CONTAINER_INIT,
+		.remap = d->remap,
 		.loop = en->loop,
 		.events = en->events,
 	};
@@ -188,6 +190,8 @@ static void read_settings(struct daemon *d)
 		log_warn("%s; the defaults are used", err_text(&e));
 	else
 		listen = strv_env_get(list, "api.listen");
+	(void)remap_parse(list ? strv_env_get(list, "engine.userns-remap") : NULL, &d->remap);
+	d->en.userns_remap = d->remap.count > 0;
 	d->listen = str_dup(listen ? listen : API_LISTEN_DEFAULT);
 }
 

@@ -43,6 +43,7 @@ struct engine {
 	const char *state_dir; /* shown as DockerRootDir */
 	const char *init_program; /* shown as InitBinary; NULL: none */
 	const char *boot_json; /* file behind GET /skerry/boot */
+	bool userns_remap; /* new containers get users of their own; shown among SecurityOptions */
 	const char *machine_id; /* shown as info's ID; NULL: unknown */
 	int64_t started_ns; /* wall clock; set by api_open */
 	unsigned n_counts; /* requests whose sizes are being counted */

@@ -338,9 +338,10 @@ static void write_runtime(struct json_writer *w)
 
 void system_info(struct http_req *r)
 {
-	static const char *const security[] = { "name=seccomp,profile=builtin", "name=cgroupns",
-						NULL };
 	struct engine *en = engine_of(r);
+	const char *const security[] = { "name=seccomp,profile=builtin",
+					 en->userns_remap ? "name=userns" : "name=cgroupns",
+					 en->userns_remap ? "name=cgroupns" : NULL, NULL };
 	_cleanup_(buf_free) struct buf b = BUF_INIT(API_ANSWER_MAX);
 	_cleanup_(strv_free) char **warnings = NULL;
 	struct json_writer w;

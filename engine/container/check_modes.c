@@ -38,6 +38,7 @@ static int check_namespaces(const struct host_config *h, struct err *e)
 		{ "IPC mode", h->ipc_mode, "private|host|shareable|none|" CONTAINER },
 		{ "PID mode", h->pid_mode, "host|" CONTAINER },
 		{ "UTS mode", h->uts_mode, "host" },
+		{ "USER mode", h->userns_mode, "host" },
 		{ "cgroup namespace mode", h->cgroupns_mode, "private|host" },
 	};
 

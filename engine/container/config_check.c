@@ -46,27 +46,6 @@ static int check_numbers(const struct host_config *h, struct err *e)
 	return 0;
 }
 
-/* Settings whose other values come later; the error names the field and what is supported. */
-static int check_modes(const struct host_config *h, struct err *e)
-{
-	const struct {
-		const char *field, *value, *allowed;
-	} modes[] = {
-		{ "UsernsMode", h->userns_mode, "host" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		_cleanup_(strv_free) char **allowed =
-			str_empty(modes[i].value) ? NULL : strv_split(modes[i].allowed, "|", false);
-
-		if (!str_empty(modes[i].value) && !strv_has(allowed, modes[i].value))
-			return err_set(e, EOPNOTSUPP,
-				       "HostConfig.%s: '%s' is not supported (supported: %s)",
-				       modes[i].field, modes[i].value, modes[i].allowed);
-	}
-	return 0;
-}
-
 static int check_ulimits(const struct host_config *h, struct err *e)
 {
 	static const char *const names[] = { "as",    "core",	 "cpu",	     "data",   "fsize",
@@ -217,8 +196,8 @@ int update_config_check(struct host_config *h, char ***warnings, struct err *e)
 int create_config_check(struct create_config *c, char ***warnings, struct err *e)
 {
 	int (*const host_checks[])(const struct host_config *h, struct err *e) = {
-		check_restart, check_numbers, check_modes,   check_ulimits,
-		check_log,     check_console, devices_check, security_check,
+		check_restart, check_numbers, check_ulimits,  check_log,
+		check_console, devices_check, security_check,
 	};
 	int r = check_config(&c->config, e);
 

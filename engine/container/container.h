@@ -24,6 +24,7 @@
 
 #include "engine/container/events.h"
 #include "engine/data/json.h"
+#include "engine/data/remap.h"
 #include "init/base/err.h"
 #include "init/base/list.h"
 #include "init/base/loop.h"
@@ -37,6 +38,8 @@ struct containers_config {
 	const char *boot_id; /* /proc/sys/kernel/random/boot_id */
 	const char
 		*init_program; /* for --init; a static program, not copied; NULL: there is none */
+	/* the users that new containers get unless they ask for the machine's; count 0: none */
+	struct remap remap;
 	struct loop *loop;
 	struct images *images;
 	struct nets *nets;
@@ -123,6 +126,8 @@ bool container_has_mount(const struct container *c, const char *text);
 bool container_has_network(const struct container *c, const char *name);
 /* Host ports it holds now. */
 bool container_holds_port(const struct container *c, uint8_t proto, uint16_t host_port);
+/* Whether a new container with the same request would get the same map of users. */
+bool container_remap_current(const struct container *c);
 /* Fills events' attributes: image, name and all labels. */
 void container_publish(struct container *c, const char *action, const char *extra_key,
 		       const char *extra_value);

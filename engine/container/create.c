@@ -7,6 +7,7 @@
 #include <fcntl.h>
 
 #include "engine/container/shared.h"
+#include "engine/container/userns.h"
 #include "engine/data/ids.h"
 #include "engine/data/names.h"
 #include "engine/runtime/profile.h"
@@ -277,6 +278,8 @@ static int prepare(struct container *c, yyjson_val *body, const char *name, char
 
 	if (r == 0)
 		r = create_config_check(&c->asked, warnings, e);
+	if (r == 0)
+		r = userns_settle(c, e);
 	if (r == 0)
 		r = addresses_check(&c->asked, e);
 	if (r < 0)

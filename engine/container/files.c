@@ -173,6 +173,7 @@ static int write_request(const struct files_op *op, bool running, struct buf *ou
 	if (op->path)
 		write_path(op->path, &w);
 	json_member_bool(&w, "running", running);
+	json_member_bool(&w, "user_ns", c->remap.count > 0);
 	json_member_bool(&w, "keep_kind", op->q.keep_kind);
 	json_member_bool(&w, "own", op->q.own);
 	json_member_str(&w, "user", c->asked.config.user ? c->asked.config.user : "");

@@ -83,6 +83,7 @@ struct container {
 	char *name;
 	int64_t created_ns;
 	char *image_id;
+	struct remap remap; /* of its user namespace; count 0: it has the machine's */
 	struct create_config asked; /* Config already merged with the image's */
 	struct bind_list mounts; /* struct mount_point */
 	struct container_record rec;

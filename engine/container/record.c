@@ -14,6 +14,7 @@ enum { RECORD_VERSION = 1 };
 struct document {
 	int64_t version;
 	char *id, *name, *image_id;
+	char *remap; /* "FIRST:COUNT", absent or empty: no user namespace */
 	int64_t created_ns;
 };
 
@@ -29,6 +30,7 @@ static const struct bind document_rows[] = {
 	ROW("Name", BIND_TEXT, document, name),
 	ROW("ImageId", BIND_TEXT, document, image_id),
 	ROW("Created", BIND_I64, document, created_ns),
+	ROW("Remap", BIND_TEXT, document, remap),
 };
 static BIND_TABLE(document_table, struct document, document_rows);
 
@@ -82,12 +84,14 @@ static int write_document(struct container *c, const char *name, const struct bu
 int record_write_config(struct container *c, struct err *e)
 {
 	_cleanup_(buf_free) struct buf text = BUF_INIT(CONTAINER_DOC_MAX);
+	char remap[REMAP_TEXT_MAX];
 	const struct document doc = {
 		.version = RECORD_VERSION,
 		.id = c->id,
 		.name = c->name,
 		.image_id = c->image_id,
 		.created_ns = c->created_ns,
+		.remap = (char *)(uintptr_t)remap_text(&c->remap, remap),
 	};
 	const struct mount_list mounts = { .mounts = c->mounts };
 	struct json_writer w;
@@ -127,6 +131,9 @@ static int read_config(struct container *c, yyjson_val *root, struct err *e)
 		r = err_set(e, EINVAL,
 			    "container.json: not the document of container %s in version %d", c->id,
 			    RECORD_VERSION);
+	if (r == 0 && !remap_parse(doc.remap, &c->remap))
+		r = err_set(e, EINVAL, "container.json: Remap: \"%.40s\" is no map of users",
+			    doc.remap);
 	if (r == 0)
 		r = bind_read(&container_config_table, yyjson_obj_get(root, "Config"),
 			      &c->asked.config, "Config", e);

@@ -36,12 +36,13 @@ enum { JOIN_DEPTH_MAX = 8 }; /* of containers that join each other's /dev/shm */
 
 /* ---- whom a mode names ---- */
 
-/* The running container that a mode names. */
-static int find_running(struct container *c, const char *mode, const struct container **ret,
-			struct err *e)
+int mode_find(struct container *c, const char *mode, const struct container **ret, struct err *e)
 {
-	const struct container *other = containers_find(c->cs, mode_container(mode), e);
+	struct err own = { 0 };
+	const struct container *other;
 
+	e = e ? e : &own;
+	other = containers_find(c->cs, mode_container(mode), e);
 	if (!other) {
 		e->code =
 			EINVAL; /* the request names it: 404 would speak of the container itself */
@@ -68,7 +69,7 @@ static int join_find(struct container *c, const char *mode, const char *kind, st
 	ret->kind = kind;
 	if (!mode_is_container(mode))
 		return 0;
-	r = find_running(c, mode, &other, e);
+	r = mode_find(c, mode, &other, e);
 	if (r < 0)
 		return err_wrap(e, "failed to join %s namespace",
 				str_eq(kind, "pid") ? "PID" : "IPC");
@@ -98,6 +99,12 @@ void joins_write(const struct container *c, const struct joins *j, struct json_w
 
 	json_key(w, "joins");
 	json_begin_array(w);
+	if (c->remap.count) {
+		json_begin_object(w);
+		json_member_str(w, "kind", "user");
+		json_member_str(w, "owner_of", c->sandbox->key);
+		json_end_object(w);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		if (all[i]->pid <= 0)
 			continue;
@@ -126,7 +133,7 @@ int network_mode_find(struct container *c, char **ret, struct err *e)
 		*ret = str_dup(mode);
 		return *ret ? 0 : err_errno(e, ENOMEM, "network");
 	}
-	r = find_running(c, mode, &other, &why);
+	r = mode_find(c, mode, &other, &why);
 	if (r == -EBUSY && !str_starts(err_text(&why), "Container"))
 		return err_set(e, EBUSY, "cannot join network of a non running container: %.80s",
 			       mode_container(mode));
@@ -166,13 +173,18 @@ static char *shm_path(const struct container *c)
 static int shm_make(struct container *c, char **ret, struct err *e)
 {
 	_cleanup_(mem_free) char *path = shm_path(c), *size = NULL;
-	const char *options[] = { "mode=1777", NULL, NULL };
+	_cleanup_(mem_free) char *uid = NULL, *gid = NULL;
+	const char *options[] = { "mode=1777", NULL, NULL, NULL, NULL };
 	int r;
 
 	size = str_printf("size=%lld", (long long)c->asked.host.shm_size);
-	if (!path || !size)
+	uid = str_printf("uid=%u", c->remap.first);
+	gid = str_printf("gid=%u", c->remap.first);
+	if (!path || !size || !uid || !gid)
 		return err_errno(e, ENOMEM, "/dev/shm");
 	options[1] = size;
+	options[2] = uid;
+	options[3] = gid;
 	shm_release(c);
 	r = dir_make(AT_FDCWD, path, 0700, e);
 	if (r == 0)
@@ -195,7 +207,7 @@ static int shm_of(struct container *c, const char *mode, char **ret, struct err 
 				       "failed to join IPC namespace: more than %d containers "
 				       "join each other",
 				       JOIN_DEPTH_MAX);
-		r = find_running(c, mode, &other, e);
+		r = mode_find(c, mode, &other, e);
 		if (r < 0)
 			return err_wrap(e, "failed to join IPC namespace");
 		mode = other->asked.host.ipc_mode;

@@ -23,6 +23,8 @@ struct joins {
 	struct join pid, ipc;
 };
 
+/* The running container that a mode ("container:NAME") names; errors as joins_find. */
+int mode_find(struct container *c, const char *mode, const struct container **ret, struct err *e);
 /* Looks up whom PidMode and IpcMode name. -EINVAL no such container, -EBUSY not running; with
  * Docker's texts. */
 int joins_find(struct container *c, struct joins *ret, struct err *e);

@@ -221,6 +221,8 @@ static void write_file_mount(struct spec *s, const char *destination, const char
 	mount_begin(s, destination, "bind", source);
 	json_str(&s->w, "rbind");
 	json_str(&s->w, "rprivate");
+	if (s->c->remap.count) /* the engine writes it, the container's root owns it */
+		json_str(&s->w, "idmap");
 	if (s->host->readonly_rootfs)
 		json_str(&s->w, "ro");
 	mount_end(s);
@@ -249,6 +251,10 @@ static int write_point(struct spec *s, const struct mount_point *m, struct err *
 		if (m->make_source && access(m->source, F_OK) < 0) {
 			int r = dir_make(AT_FDCWD, m->source, 0755, e);
 
+			/* Docker's are the container's root's too */
+			if (r == 0 && s->c->remap.count &&
+			    chown(m->source, s->c->remap.first, s->c->remap.first) < 0)
+				r = err_errno(e, errno, "chown");
 			if (r < 0)
 				return err_wrap(e, "bind mount source %s could not be made",
 						m->source);
@@ -256,6 +262,8 @@ static int write_point(struct spec *s, const struct mount_point *m, struct err *
 		mount_begin(s, m->destination, "bind", m->source);
 		json_str(&s->w, m->non_recursive ? "bind" : "rbind");
 		json_str(&s->w, str_empty(m->propagation) ? "rprivate" : m->propagation);
+		if (s->c->remap.count && str_eq(m->type, "volume"))
+			json_str(&s->w, "idmap");
 	}
 	if (!m->rw) /* what is mounted below a read-only source is read-only too, unless asked */
 		json_str(&s->w, m->ro_non_recursive || str_eq(m->type, "tmpfs") ? "ro" : "rro");
@@ -304,6 +312,8 @@ static void write_namespaces(struct spec *s)
 		{ "ipc", !str_eq(s->host->ipc_mode, "host"), join_path(&s->joins.ipc, ipc_path) },
 		{ "cgroup", !str_eq(s->host->cgroupns_mode, "host"), NULL },
 		{ "time", true, NULL },
+		/* the path only says that one is joined: the shim gives the descriptor */
+		{ "user", s->c->remap.count > 0, s->net->key },
 	};
 
 	json_key(&s->w, "namespaces");
@@ -341,10 +351,18 @@ static void write_sysctls(struct spec *s)
 
 	json_key(&s->w, "sysctl");
 	json_begin_object(&s->w);
-	for (size_t i = 0; own_net && profile_net_sysctls[i][0]; i++)
-		if (!pairs_get(&s->host->sysctls, profile_net_sysctls[i][0]))
-			json_member_str(&s->w, profile_net_sysctls[i][0],
-					profile_net_sysctls[i][1]);
+	for (size_t i = 0; own_net && profile_net_sysctls[i][0]; i++) {
+		const char *name = profile_net_sysctls[i][0];
+
+		if (pairs_get(&s->host->sysctls, name))
+			continue;
+		json_key(&s->w, name);
+		/* all groups that there are */
+		if (s->c->remap.count && str_eq(name, "net.ipv4.ping_group_range"))
+			json_strf(&s->w, "0 %u", s->c->remap.count - 1);
+		else
+			json_str(&s->w, profile_net_sysctls[i][1]);
+	}
 	for (size_t i = 0; i < s->host->sysctls.n; i++)
 		json_member_str(&s->w, s->host->sysctls.v[i].key, s->host->sysctls.v[i].value);
 	json_end_object(&s->w);
@@ -496,6 +514,8 @@ static int write_shim(struct spec *s, struct err *e)
 	json_member_str(&s->w, "id", s->c->id);
 	json_member_str(&s->w, "cgroup", s->cgroup);
 	joins_write(s->c, &s->joins, &s->w);
+	if (s->c->remap.count)
+		json_member_i64(&s->w, "first_id", s->c->remap.first);
 	r = write_rootfs(s, e);
 	json_member_str(&s->w, "user", s->config->user ? s->config->user : "");
 	if (s->host->group_add)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "engine/container/shared.h"
+#include "engine/container/userns.h"
 #include "init/base/cgroup.h"
 #include "init/base/clock.h"
 #include "init/base/file.h"
@@ -93,6 +94,7 @@ static int attach_network(struct container *c, struct err *e)
 	_cleanup_(mem_free) struct port_want *ports = NULL;
 	_cleanup_(mem_free) char *dir = container_path(c, ""), *mode = NULL;
 	_cleanup_(strv_free) char **hosts = NULL;
+	_cleanup_(fd_close) int user_ns = -1;
 	struct net_request req = {
 		.id = c->id,
 		.name = c->name,
@@ -115,8 +117,11 @@ static int attach_network(struct container *c, struct err *e)
 		r = links_hosts(c, &hosts, e);
 	if (r == 0)
 		r = ports_wanted(&c->asked, &ports, &req.n_ports, e);
+	if (r == 0)
+		r = userns_open(c, &user_ns, e);
 	if (r < 0)
 		return r;
+	req.user_ns = user_ns;
 	req.mode = mode;
 	req.extra_hosts = hosts;
 	req.ports = ports;

@@ -10,6 +10,7 @@
  *   "path":BASE64, as it was asked for (stat, get, put)
  *   "container":"name", for messages
  *   "running":B, FILES_FD_PROCESS is a pidfd of the container
+ *   "user_ns":B, which has a user namespace (its ids are those of the archive then)
  *   "layers":["/top", ...], "upper":"/u", "work":"/w", "read_only":B,
  *   "mounts":[{"source":"/s","subpath":"a"?,"destination":"/d","read_only":B,"recursive":B}],
  *   "keep_kind":B, "own":B, "user":"name:group"   (put; see untar.h)

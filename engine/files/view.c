@@ -74,8 +74,7 @@ static uint64_t view_flags(const struct view_request *q)
 /* ---- a running container ---- */
 
 /* Takes the kernel's file systems off; what the image has below comes to light, which is empty.
- * In a user namespace of its own a container's mounts cannot be taken apart: then nothing can at
- * least be written there. */
+ * Where a container's mounts cannot be taken apart nothing can at least be written there. */
 static int uncover(int root, const char *path, struct err *e)
 {
 	for (int i = 0; i < STACKED_MAX; i++) {
@@ -95,8 +94,10 @@ static int enter_running(const struct view_request *q, struct view *v, struct er
 	_cleanup_(fd_close) int root = -1, tree = -1;
 	int r = 0;
 
-	if (setns(q->pidfd, CLONE_NEWNS) < 0)
+	if (setns(q->pidfd, CLONE_NEWNS | (q->user_ns ? CLONE_NEWUSER : 0)) < 0)
 		return err_errno(e, errno, "cannot enter the container's mount namespace");
+	if (q->user_ns && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+		return err_errno(e, errno, "cannot become root of the container");
 	r = own_namespace(e);
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (r == 0 && root < 0)

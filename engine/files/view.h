@@ -4,9 +4,11 @@
  *
  * A running container: the worker enters its mount namespace, by pidfd, and takes a copy of it;
  * kernel file systems (/proc, /sys, ...) are taken off the copy, as an archive of them means
- * nothing. A stopped one: its overlay and its volumes and binds are mounted anew. All mounts of the
- * view are nosuid, nodev and noexec, and read-only unless it is asked for to write. Nothing of the
- * machine's own tree can be reached any more when the process's root is the container's.
+ * nothing. If it has a user namespace the worker becomes root in that: so it sees and gives ids as
+ * the container does, and can do no more there than it. A stopped one: its overlay and its volumes
+ * and binds are mounted anew; the ids on disk are the container's. All mounts of the view are
+ * nosuid, nodev and noexec, and read-only unless it is asked for to write. Nothing of the machine's
+ * own tree can be reached any more when the process's root is the container's.
  *
  * The request comes from the engine and is trusted; what lies in the container is not, so every
  * target of a mount is resolved below its root. Called by worker.c before the sandbox, needs root.
@@ -38,6 +40,7 @@ struct view_request {
 	bool write; /* the root may be written to (but see root_read_only) */
 	bool bare; /* the root file system alone, without what is mounted in it */
 	int pidfd; /* a process of the running container, -1: it is stopped */
+	bool user_ns; /* which has a user namespace of its own */
 	/* of a stopped one */
 	char *const *layers; /* of the image, topmost first */
 	const char *upper, *work; /* the container's own part of the overlay */

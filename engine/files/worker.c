@@ -118,6 +118,8 @@ static int read_request(yyjson_val *root, struct request *q, struct err *e)
 	if (r == 0)
 		r = json_get_bool(root, "running", &q->running, e);
 	if (r == 0)
+		r = json_get_bool(root, "user_ns", &q->view.user_ns, e);
+	if (r == 0)
 		r = json_get_bool(root, "keep_kind", &q->keep_kind, e);
 	if (r == 0)
 		r = json_get_bool(root, "own", &q->own, e);

@@ -191,7 +191,7 @@ static bool is_current(const struct service_run *run, const struct container *c,
 		       const char *image_id)
 {
 	return str_eq(container_label(c, LABEL("config-hash")), run->hash) &&
-	       str_eq(container_image_id(c), image_id);
+	       str_eq(container_image_id(c), image_id) && container_remap_current(c);
 }
 
 static int make_volumes(struct service_run *run, struct err *e)

@@ -478,7 +478,7 @@ static const struct key_row service_rows[] = {
 	{ "pre_stop", VALUE_LATER, 0 },
 	{ "runtime", VALUE_TEXT, HOST(runtime) },
 	{ "storage_opt", VALUE_LATER, 0 },
-	{ "userns_mode", VALUE_LATER, 0 },
+	{ "userns_mode", VALUE_TEXT, HOST(userns_mode) },
 	{ "volumes_from", VALUE_CALL, 0, service_read_volumes_from },
 	{ "develop", VALUE_SKIP, 0 },
 };

@@ -41,6 +41,8 @@ static struct world {
 	bool has_exit_file;
 	struct shim_exit exit_file;
 	struct sandbox sandbox;
+	struct remap remap; /* the engine's setting */
+	int user_ns; /* the last network was asked for in one */
 	char actions[4096]; /* of all events, each with a blank behind it */
 	struct event_sub sub;
 	char *layer;
@@ -218,10 +220,10 @@ int net_attach(struct nets *n, const struct net_request *r, const struct sandbox
 	       struct err *e)
 {
 	(void)n;
-	(void)r;
 	if (w.attach_fails)
 		return err_set(e, w.attach_fails, "the port is taken");
 	w.n_attached++;
+	w.user_ns = r->user_ns > 0;
 	*ret = &w.sandbox;
 	return 0;
 }
@@ -368,6 +370,7 @@ static void world_engine(const char *boot_id)
 		.run_dir = run,
 		.boot_id = boot_id,
 		.init_program = "/usr/libexec/docker-init",
+		.remap = w.remap,
 		.loop = w.loop,
 		.events = w.events,
 	};
