@@ -48,10 +48,18 @@ static void fail(struct err *e)
 
 /* --- in the first process --- */
 
+/* With mapped users: what belongs to the namespace (/dev/mqueue) is its maker's. */
+static bool makes_ipc_late(const struct plan *p)
+{
+	return p->ns[NS_USER].wanted && p->ns[NS_IPC].wanted && !p->ns[NS_IPC].path;
+}
+
 static int enter_namespaces(struct creation *c, struct err *e)
 {
 	if (launch_mapped_root(c->plan, e) < 0)
 		return -e->code;
+	if (makes_ipc_late(c->plan) && unshare(CLONE_NEWIPC) < 0)
+		return err_errno(e, errno, "linux.namespaces: ipc");
 	if (setsid() < 0)
 		return err_errno(e, errno, "setsid");
 	/* only now: the namespace's root is the cgroup that the process is in */
@@ -227,7 +235,7 @@ static unsigned long long clone_flags(const struct plan *p)
 	for (int i = 0; i < NS_KINDS; i++)
 		if (p->ns[i].wanted && !p->ns[i].path && i != NS_CGROUP && i != NS_TIME)
 			flags |= plan_ns_kinds[i].flag;
-	return flags;
+	return makes_ipc_late(p) ? flags & ~(unsigned long long)CLONE_NEWIPC : flags;
 }
 
 /* Paths that are relative are below the bundle (config.md "Mounts", "Root"). */

@@ -1,7 +1,8 @@
 /*
  * Whose a process is: programs that change that, seen from inside a container.
  *
- *   setid            prints the real and the effective user id, and whether CAP_NET_RAW is in force
+ *   setid            prints the real and the effective user id, and what it may send ICMP by:
+ *                    "raw" (CAP_NET_RAW is in force), "ping" (net.ipv4.ping_group_range) or "no"
  *   setid cap FILE   gives the program FILE the capability CAP_NET_RAW, as setcap does
  */
 #include <linux/capability.h>
@@ -24,6 +25,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	printf("%d %d %s\n", (int)getuid(), (int)geteuid(),
-	       socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) >= 0 ? "raw" : "no");
+	       socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) >= 0	? "raw"
+	       : socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP) >= 0 ? "ping"
+								: "no");
 	return 0;
 }
