@@ -180,6 +180,25 @@ static int load_certificates(struct daemon *d, struct err *e)
 	return r;
 }
 
+/* A mistake anywhere in the settings must not take the users of containers away: the last map that
+ * was read counts then. */
+static void settle_remap(struct daemon *d, char *const *list)
+{
+	_cleanup_(mem_free) char *last = read_line(PATH_STATE_REMAP);
+	char text[REMAP_TEXT_MAX];
+	struct err e = { 0 };
+
+	if (!list)
+		(void)remap_parse(last, &d->remap);
+	else
+		(void)remap_parse(strv_env_get(list, "engine.userns-remap"), &d->remap);
+	(void)remap_text(&d->remap, text);
+	if (list && !str_eq(last ? last : "", text) &&
+	    file_replace(AT_FDCWD, PATH_STATE_REMAP, text, strlen(text), 0600, true, &e) < 0)
+		log_warn("%s", err_text(&e));
+	d->en.userns_remap = d->remap.count > 0;
+}
+
 static void read_settings(struct daemon *d)
 {
 	_cleanup_(strv_free) char **list = NULL;
@@ -190,8 +209,7 @@ static void read_settings(struct daemon *d)
 		log_warn("%s; the defaults are used", err_text(&e));
 	else
 		listen = strv_env_get(list, "api.listen");
-	(void)remap_parse(list ? strv_env_get(list, "engine.userns-remap") : NULL, &d->remap);
-	d->en.userns_remap = d->remap.count > 0;
+	settle_remap(d, list);
 	d->listen = str_dup(listen ? listen : API_LISTEN_DEFAULT);
 }
 

@@ -6,6 +6,7 @@
 #define SKERRY_DATA_PATHS_H
 
 #define PATH_STATE "/var/lib/skerry"
+#define PATH_STATE_REMAP PATH_STATE "/userns-remap" /* the last engine.userns-remap that was read */
 #define PATH_RUN "/run/skerry"
 #define PATH_SOCKET "/run/docker.sock"
 #define PATH_PKI_RUN "/run/skerry/pki"

@@ -323,6 +323,16 @@ def reboot():
     contains(text, "does not have the same users", "joining one of another map")
 
 
+@case("a mistake elsewhere in system.yaml is told with line and key, and the map stays in force", seconds=600)
+def mistake():
+    box.down()
+    folder = overlay("300000:70000\ntime:\n  server: x", "mistake")
+    box.up(disk=DISK, overlay=folder, publish=["auto:8081"])
+    contains(" ".join(box.request("GET", "/skerry/boot")[1]["warnings"]), "/etc/skerry/system.yaml:4: time.server: unknown key", "warnings")
+    contains(box.request("GET", "/info")[1]["SecurityOptions"], "name=userns", "info")
+    equal(" ".join(inside("cat /proc/self/uid_map").split()), "0 300000 70000", "a new container")
+
+
 @case("nothing is left of containers that went: --rm, rm -f, a failed start", seconds=300)
 def left():
     box.sh("rm /etc/skerry/compose/uns.yaml")
