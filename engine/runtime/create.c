@@ -56,7 +56,7 @@ static bool makes_ipc_late(const struct plan *p)
 
 static int enter_namespaces(struct creation *c, struct err *e)
 {
-	if (launch_mapped_root(c->plan, e) < 0)
+	if (launch_mapped_root(c->plan->ns[NS_USER].wanted, e) < 0)
 		return -e->code;
 	if (makes_ipc_late(c->plan) && unshare(CLONE_NEWIPC) < 0)
 		return err_errno(e, errno, "linux.namespaces: ipc");

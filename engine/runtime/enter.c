@@ -52,7 +52,7 @@ static void next_process(struct entry *n)
 		fail(&e);
 	}
 	close(TARGET_FD);
-	if (launch_mapped_root(n->plan, &e) < 0)
+	if (launch_mapped_root(n->plan->ns[NS_USER].wanted, &e) < 0)
 		fail(&e);
 	if (setsid() < 0) {
 		err_errno(&e, errno, "setsid");

@@ -36,9 +36,9 @@
 #define TIOCGPTPEER _IO('T', 0x41)
 #endif
 
-int launch_mapped_root(const struct plan *p, struct err *e)
+int launch_mapped_root(bool user_ns, struct err *e)
 {
-	if (p->ns[NS_USER].wanted && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+	if (user_ns && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return err_errno(e, errno, "linux.uidMappings, gidMappings: root is not mapped");
 	return 0;
 }

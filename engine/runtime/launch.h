@@ -35,7 +35,7 @@ struct launch {
 
 /* In the container's user namespace, if it has one: becomes its root, so that what is made from now
  * on has an owner there. */
-int launch_mapped_root(const struct plan *p, struct err *e);
+int launch_mapped_root(bool user_ns, struct err *e);
 /* Finds out who the process will be, once; root is the container's root directory. */
 int launch_user(struct launch *l, int root, struct err *e);
 /* A session keyring of its own, where the kernel has keyrings. */
