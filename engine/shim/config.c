@@ -72,6 +72,7 @@ static int read_log(yyjson_val *root, struct shim_config *c, struct err *e)
 static int read_fields(yyjson_val *root, struct shim_config *c, struct err *e)
 {
 	int64_t version = SHIM_PROTOCOL, score = -999;
+	yyjson_val *tty = yyjson_obj_get(root, "terminal");
 	int r = json_get_i64(root, "v", &version, e);
 
 	if (r == 0 && version != SHIM_PROTOCOL)
@@ -86,6 +87,8 @@ static int read_fields(yyjson_val *root, struct shim_config *c, struct err *e)
 	if (r == 0)
 		r = json_get_strv(root, "groups", &c->groups, e);
 	if (r == 0)
+		r = json_get_bool(root, "terminal", &c->tty, e);
+	if (r == 0)
 		r = json_get_bool(root, "stdin", &c->has_stdin, e);
 	if (r == 0)
 		r = json_get_bool(root, "stdin_once", &c->stdin_once, e);
@@ -93,6 +96,7 @@ static int read_fields(yyjson_val *root, struct shim_config *c, struct err *e)
 		r = json_get_i64(root, "oom_score_adj", &score, e);
 	if (r == 0)
 		r = json_get_copy(root, "seccomp_cache", &c->seccomp_cache, e);
+	c->has_tty = tty != NULL;
 	c->oom_score_adj = (int)score;
 	return r;
 }

@@ -213,8 +213,7 @@ static void bare_unshare(struct http *h, const char *image, const char *id)
 	(void)image;
 	(void)id;
 	if (child == 0) {
-		execl(PROGRAM, "unshare", "-mpnuif", "--mount-proc", PROGRAM, "true",
-		      (char *)NULL);
+		execl(PROGRAM, "unshare", "-mpnuif", "--mount-proc", PROGRAM, "true", (char *)NULL);
 		_exit(127);
 	}
 	finish(child);
