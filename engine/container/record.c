@@ -1,7 +1,7 @@
 /*
  * The two documents of a container on disk: container.json (what was asked for; written at create,
- * update and rename) and state.json (what happened; written at each change of state). Both through
- * engine/state/, durable before anyone is answered.
+ * update and rename) and state.json (what happened; written at each change of state from the first
+ * start on). Both through engine/state/, durable before anyone is answered.
  */
 #include <fcntl.h>
 
@@ -13,7 +13,7 @@ enum { RECORD_VERSION = 1 };
 
 struct document {
 	int64_t version;
-	char *id, *name, *image_id;
+	char *id, *name, *image_id, *boot_id;
 	int64_t created_ns;
 };
 
@@ -29,6 +29,8 @@ static const struct bind document_rows[] = {
 	ROW("Name", BIND_TEXT, document, name),
 	ROW("ImageId", BIND_TEXT, document, image_id),
 	ROW("Created", BIND_I64, document, created_ns),
+	/* what state.json has, for as long as there is none */
+	ROW("BootId", BIND_TEXT, document, boot_id),
 };
 static BIND_TABLE(document_table, struct document, document_rows);
 
@@ -88,6 +90,7 @@ int record_write_config(struct container *c, struct err *e)
 		.name = c->name,
 		.image_id = c->image_id,
 		.created_ns = c->created_ns,
+		.boot_id = c->rec.boot_id,
 	};
 	const struct mount_list mounts = { .mounts = c->mounts };
 	struct json_writer w;
@@ -143,6 +146,7 @@ static int read_config(struct container *c, yyjson_val *root, struct err *e)
 		c->created_ns = doc.created_ns;
 		c->name = take_ptr(doc.name);
 		c->image_id = take_ptr(doc.image_id);
+		c->rec.boot_id = take_ptr(doc.boot_id);
 	}
 	bind_free(&document_table, &doc);
 	return r;
@@ -165,7 +169,7 @@ int record_read(struct containers *cs, const char *id, struct container **ret, s
 		r = read_config(c, yyjson_doc_get_root(doc), e);
 	yyjson_doc_free(doc);
 	doc = NULL;
-	/* Without state.json it was never started: a crash between the two writes of create. */
+	/* without state.json it was never started */
 	if (r == 0 && state_read(AT_FDCWD, state, CONTAINER_DOC_MAX, &doc, NULL) == 0)
 		r = bind_read(&container_record_table, yyjson_doc_get_root(doc), &c->rec, "", e);
 	yyjson_doc_free(doc);
