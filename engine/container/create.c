@@ -372,7 +372,7 @@ int container_create(struct containers *cs, const char *name, yyjson_val *body,
 		container_free(c);
 		return r;
 	}
-	container_enter(c, CONTAINER_CREATED);
+	container_pass(c, CONTAINER_CREATED); /* container.json says as much */
 	container_publish(c, "create", NULL, NULL);
 	*ret = c;
 	return 0;

@@ -155,16 +155,21 @@ int lifecycle(struct container *c, enum container_event ev, const struct event_a
 	return r;
 }
 
+void container_pass(struct container *c, enum container_state state)
+{
+	c->state = state;
+	if (str_set(&c->rec.state, container_state_name(c)) < 0)
+		log_error("container %.12s: out of memory", c->id);
+	container_files_wake(c);
+}
+
 void container_enter(struct container *c, enum container_state state)
 {
 	struct err e = { 0 };
 
-	c->state = state;
-	if (str_set(&c->rec.state, container_state_name(c)) < 0)
-		log_error("container %.12s: out of memory", c->id);
+	container_pass(c, state);
 	if (record_write_state(c, &e) < 0)
 		log_error("container %.12s: its state could not be saved: %s", c->id, err_text(&e));
-	container_files_wake(c);
 }
 
 void container_start(struct container *c, struct container_op *op)

@@ -220,6 +220,8 @@ struct event_args {
 int lifecycle(struct container *c, enum container_event ev, const struct event_args *args);
 /* Changes the state, writes state.json (a failure is logged: the container's life goes on). */
 void container_enter(struct container *c, enum container_state state);
+/* The same without the write: for what a crash may forget. */
+void container_pass(struct container *c, enum container_state state);
 
 /* Waits for its next start by policy, or is in the middle of it. */
 bool container_shows_restarting(const struct container *c);

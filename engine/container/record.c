@@ -1,7 +1,7 @@
 /*
  * The two documents of a container on disk: container.json (what was asked for; written at create,
- * update and rename) and state.json (what happened; written at each change of state). Both through
- * engine/state/, durable before anyone is answered.
+ * update and rename) and state.json (what happened; written at each change of state from the first
+ * start on). Both through engine/state/, durable before anyone is answered.
  */
 #include <fcntl.h>
 
@@ -13,7 +13,7 @@ enum { RECORD_VERSION = 1 };
 
 struct document {
 	int64_t version;
-	char *id, *name, *image_id;
+	char *id, *name, *image_id, *boot_id;
 	char *remap; /* "FIRST:COUNT", absent or empty: no user namespace */
 	int64_t created_ns;
 };
@@ -31,6 +31,8 @@ static const struct bind document_rows[] = {
 	ROW("ImageId", BIND_TEXT, document, image_id),
 	ROW("Created", BIND_I64, document, created_ns),
 	ROW("Remap", BIND_TEXT, document, remap),
+	/* what state.json has, for as long as there is none */
+	ROW("BootId", BIND_TEXT, document, boot_id),
 };
 static BIND_TABLE(document_table, struct document, document_rows);
 
@@ -92,6 +94,7 @@ int record_write_config(struct container *c, struct err *e)
 		.image_id = c->image_id,
 		.created_ns = c->created_ns,
 		.remap = (char *)(uintptr_t)remap_text(&c->remap, remap),
+		.boot_id = c->rec.boot_id,
 	};
 	const struct mount_list mounts = { .mounts = c->mounts };
 	struct json_writer w;
@@ -150,6 +153,7 @@ static int read_config(struct container *c, yyjson_val *root, struct err *e)
 		c->created_ns = doc.created_ns;
 		c->name = take_ptr(doc.name);
 		c->image_id = take_ptr(doc.image_id);
+		c->rec.boot_id = take_ptr(doc.boot_id);
 	}
 	bind_free(&document_table, &doc);
 	return r;
@@ -172,7 +176,7 @@ int record_read(struct containers *cs, const char *id, struct container **ret, s
 		r = read_config(c, yyjson_doc_get_root(doc), e);
 	yyjson_doc_free(doc);
 	doc = NULL;
-	/* Without state.json it was never started: a crash between the two writes of create. */
+	/* without state.json it was never started */
 	if (r == 0 && state_read(AT_FDCWD, state, CONTAINER_DOC_MAX, &doc, NULL) == 0)
 		r = bind_read(&container_record_table, yyjson_doc_get_root(doc), &c->rec, "", e);
 	yyjson_doc_free(doc);

@@ -82,6 +82,14 @@ void container_release(struct container *c)
 
 /* ---- the container ---- */
 
+static bool has_volumes(const struct container *c)
+{
+	for (size_t i = 0; i < c->mounts.n; i++)
+		if (mount_at_index(c, i)->anonymous)
+			return true;
+	return false;
+}
+
 /* Its anonymous volumes, unless another container has come to use them. */
 static void remove_volumes(struct container *c)
 {
@@ -214,7 +222,12 @@ int act_remove(struct container *c, const struct event_args *a, struct err *e)
 		list_append(&c->remove_ops, &a->op->link);
 	c->rec.remove_volumes = a->volumes;
 	timer_clear(&c->backoff_timer);
-	container_enter(c, CONTAINER_REMOVING); /* what a crash interrupts now goes on at restore */
+	/* A removal in steps goes on at restore when a crash interrupts it; one without volumes is
+	 * done in one, the move to the trash. */
+	if (c->rec.remove_volumes && has_volumes(c))
+		container_enter(c, CONTAINER_REMOVING);
+	else
+		container_pass(c, CONTAINER_REMOVING);
 	err_set(&gone, EBUSY, "container %s is marked for removal", c->id);
 	container_files_drop(c, &gone);
 	if (c->rec.remove_volumes)

@@ -520,6 +520,7 @@ static int write_shim(struct spec *s, struct err *e)
 	json_member_str(&s->w, "user", s->config->user ? s->config->user : "");
 	if (s->host->group_add)
 		write_strings(&s->w, "groups", s->host->group_add, NULL);
+	json_member_bool(&s->w, "terminal", s->config->tty);
 	json_member_bool(&s->w, "stdin", s->config->open_stdin);
 	json_member_bool(&s->w, "stdin_once", s->config->stdin_once);
 	write_log(s, log_path);

@@ -19,6 +19,7 @@
 #include "engine/runtime/devices.h"
 #include "engine/runtime/hooks.h"
 #include "engine/runtime/idmap.h"
+#include "engine/runtime/kept.h"
 #include "engine/runtime/launch.h"
 #include "engine/runtime/origin.h"
 #include "engine/runtime/rootfs.h"
@@ -35,7 +36,7 @@
 struct creation {
 	const struct runtime_create *opts;
 	struct plan *plan;
-	struct filter_program filter;
+	struct kept kept;
 	int cgroup_fd;
 	int root_fd; /* the root's tree where its users may not go to its path, else -1 */
 	char root[PATH_MAX];
@@ -127,7 +128,7 @@ static void first_process(struct creation *c)
 	struct launch l = {
 		.id = c->opts->id,
 		.process = &c->plan->process,
-		.filter = &c->filter,
+		.filter = &c->kept.filter,
 		.user = c->opts->user,
 		.groups = c->opts->groups,
 		.tty = -1,
@@ -313,10 +314,13 @@ static int prepare(struct creation *c, struct err *e)
 	if (str_copy(c->root, sizeof(c->root), c->plan->root) < 0)
 		return err_errno(e, ENAMETOOLONG, "root.path");
 	r = prepare_sources(c, e);
-	if (r == 0 && c->plan->seccomp)
-		r = filter_compile(c->plan->seccomp, o->seccomp_cache, &c->filter, e);
 	if (r == 0)
-		r = runner_cgroup(c->plan, o->cgroup, o->no_cgroup, true, &c->cgroup_fd, e);
+		r = kept_from_plan(c->plan, o->seccomp_cache, &c->kept, e);
+	if (r == 0 && o->kept)
+		kept_write(o->kept, &c->kept);
+	if (r == 0)
+		r = runner_cgroup(o->cgroup ? o->cgroup : c->plan->cgroup, o->no_cgroup, true,
+				  &c->cgroup_fd, e);
 	if (r < 0 || c->cgroup_fd < 0)
 		return r;
 	r = runner_knobs(c->cgroup_fd, &c->plan->resources, e);

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "engine/runtime/kept.h"
 #include "engine/runtime/launch.h"
 #include "engine/runtime/runner.h"
 #include "engine/runtime/sync.h"
@@ -17,9 +18,8 @@
 
 struct entry {
 	const struct runtime_exec *opts;
-	struct plan *plan;
+	struct kept kept;
 	struct plan_process process;
-	struct filter_program filter;
 	int cgroup_fd;
 };
 
@@ -32,27 +32,28 @@ static void next_process(struct entry *n) __attribute__((noreturn));
 
 static void next_process(struct entry *n)
 {
+	static const struct filter_program none;
 	struct launch l = {
 		.id = n->opts->id,
 		.process = &n->process,
-		.filter = &n->filter,
+		.filter = n->opts->privileged ? &none : &n->kept.filter,
 		.user = n->opts->user,
 		.groups = n->opts->groups,
 		.tty = -1,
 		.preserve_fds = n->opts->preserve_fds,
-		.personality = n->plan->personality,
+		.personality = n->kept.personality,
 	};
 	_cleanup_(fd_close) int root = -1;
 	struct err e = { 0 };
 
 	/* here and not in the runner: a process in the container's cgroup namespace could not be
 	 * put into its cgroup */
-	if (n->plan->ns[NS_CGROUP].wanted && setns(TARGET_FD, CLONE_NEWCGROUP) < 0) {
+	if (n->kept.ns[NS_CGROUP] && setns(TARGET_FD, CLONE_NEWCGROUP) < 0) {
 		err_errno(&e, errno, "joining the container's cgroup namespace");
 		fail(&e);
 	}
 	close(TARGET_FD);
-	if (launch_mapped_root(n->plan->ns[NS_USER].wanted, &e) < 0)
+	if (launch_mapped_root(n->kept.ns[NS_USER], &e) < 0)
 		fail(&e);
 	if (setsid() < 0) {
 		err_errno(&e, errno, "setsid");
@@ -67,10 +68,28 @@ static void next_process(struct entry *n)
 	launch(&l);
 }
 
+/* What is known of the container; with config.json read, *ret_cgroup is what it says. */
+static int find_kept(struct entry *n, char **ret_cgroup, struct err *e)
+{
+	_cleanup_(plan_free) struct plan *plan = NULL;
+	const struct runtime_exec *o = n->opts;
+	int r;
+
+	if (o->kept && kept_read(o->kept, &n->kept))
+		return 0;
+	r = runner_plan(o->bundle, o->config, &plan, e);
+	if (r == 0)
+		r = kept_from_plan(plan, o->seccomp_cache, &n->kept, e);
+	if (r == 0)
+		*ret_cgroup = take_ptr(plan->cgroup);
+	return r;
+}
+
 static int prepare(struct entry *n, struct err *e)
 {
 	const struct runtime_exec *o = n->opts;
-	int r = runner_plan(o->bundle, o->config, &n->plan, e);
+	_cleanup_(mem_free) char *cgroup = NULL;
+	int r = find_kept(n, &cgroup, e);
 
 	if (r == 0)
 		r = plan_parse_process(o->process, strlen(o->process), &n->process, e);
@@ -78,25 +97,23 @@ static int prepare(struct entry *n, struct err *e)
 		r = launch_cpus(&n->process.first_cpus, "initial", e);
 	if (r < 0)
 		return r;
-	if (n->plan->seccomp && !o->privileged)
-		r = filter_compile(n->plan->seccomp, o->seccomp_cache, &n->filter, e);
-	if (r == 0 && !n->process.has_oom_score && n->plan->process.has_oom_score) {
+	if (!n->process.has_oom_score && n->kept.has_oom_score) {
 		n->process.has_oom_score = true;
-		n->process.oom_score_adj = n->plan->process.oom_score_adj;
+		n->process.oom_score_adj = n->kept.oom_score_adj;
 	}
+	r = runner_oom_score(&n->process, e);
 	if (r == 0)
-		r = runner_oom_score(&n->process, e);
-	if (r == 0)
-		r = runner_cgroup(n->plan, o->cgroup, o->no_cgroup, false, &n->cgroup_fd, e);
+		r = runner_cgroup(o->cgroup ? o->cgroup : cgroup, o->no_cgroup, false,
+				  &n->cgroup_fd, e);
 	return r;
 }
 
-static int join(const struct plan *p, struct err *e)
+static int join(const struct kept *k, struct err *e)
 {
 	int flags = 0;
 
 	for (int i = 0; i < NS_KINDS; i++)
-		if (p->ns[i].wanted && i != NS_CGROUP)
+		if (k->ns[i] && i != NS_CGROUP)
 			flags |= (int)plan_ns_kinds[i].flag;
 	if (setns(TARGET_FD, flags) < 0)
 		return err_errno(e, errno,
@@ -112,7 +129,7 @@ static void run(const void *arg)
 	int go = -1;
 	pid_t pid;
 
-	if (prepare(&n, &e) < 0 || join(n.plan, &e) < 0)
+	if (prepare(&n, &e) < 0 || join(&n.kept, &e) < 0)
 		fail(&e);
 	pid = runner_clone(0, n.cgroup_fd, &go, &e);
 	if (pid == 0)

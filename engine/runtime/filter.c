@@ -362,8 +362,10 @@ static void cache_key(const struct filter_spec *s, struct buf *key)
 			buf_printf(key, " %u.%d.%llx.%llx", r->args[k].index, r->args[k].op,
 				   (unsigned long long)r->args[k].value,
 				   (unsigned long long)r->args[k].value_two);
-		for (char **name = r->names; name && *name; name++)
-			buf_printf(key, " %s", *name);
+		for (char **name = r->names; name && *name; name++) {
+			buf_add_char(key, ' ');
+			buf_add_text(key, *name);
+		}
 	}
 }
 

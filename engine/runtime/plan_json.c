@@ -69,19 +69,20 @@ int get_array(yyjson_val *o, const char *at, const char *key, size_t max, yyjson
 	return 1;
 }
 
-static int text_of(yyjson_val *v, const char *name, size_t max, char **ret, struct err *e)
+/* The caller puts the key in front of an error: there are hundreds of texts and few errors. */
+static int text_of(yyjson_val *v, size_t max, char **ret, struct err *e)
 {
 	char *copy;
 
 	if (!yyjson_is_str(v))
-		return err_set(e, EINVAL, "%s: must be a string", name);
+		return err_set(e, EINVAL, "must be a string");
 	if (yyjson_get_len(v) > max)
-		return err_set(e, EINVAL, "%s: longer than %zu bytes", name, max);
+		return err_set(e, EINVAL, "longer than %zu bytes", max);
 	if (memchr(yyjson_get_str(v), 0, yyjson_get_len(v)))
-		return err_set(e, EINVAL, "%s: must not hold a NUL character", name);
+		return err_set(e, EINVAL, "must not hold a NUL character");
 	copy = str_dup(yyjson_get_str(v));
 	if (!copy)
-		return err_errno(e, ENOMEM, "%s", name);
+		return err_set(e, ENOMEM, "out of memory");
 	free(*ret);
 	*ret = copy;
 	return 1;
@@ -90,9 +91,10 @@ static int text_of(yyjson_val *v, const char *name, size_t max, char **ret, stru
 int get_text(yyjson_val *o, const char *at, const char *key, size_t max, char **ret, struct err *e)
 {
 	yyjson_val *v = member(o, key);
+	int r = v ? text_of(v, max, ret, e) : 0;
 	char buf[KEY_MAX];
 
-	return v ? text_of(v, key_of(buf, at, key), max, ret, e) : 0;
+	return r < 0 ? err_wrap(e, "%s", key_of(buf, at, key)) : r;
 }
 
 int get_bool(yyjson_val *o, const char *at, const char *key, bool *ret, struct err *e)
@@ -173,9 +175,8 @@ int get_strv(yyjson_val *o, const char *at, const char *key, size_t max, size_t 
 	{
 		char buf[KEY_MAX];
 
-		r = text_of(item, key_item(buf, at, key, i), max_bytes, &v[i], e);
-		if (r < 0)
-			return r;
+		if (text_of(item, max_bytes, &v[i], e) < 0)
+			return err_wrap(e, "%s", key_item(buf, at, key, i));
 	}
 	strv_free(*ret);
 	*ret = take_ptr(v);

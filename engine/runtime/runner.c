@@ -101,14 +101,11 @@ int runner_knobs(int cgroup_fd, const struct plan_resources *r, struct err *e)
 	return 0;
 }
 
-int runner_cgroup(const struct plan *p, const char *path, bool no_cgroup, bool make, int *ret_fd,
-		  struct err *e)
+int runner_cgroup(const char *path, bool no_cgroup, bool make, int *ret_fd, struct err *e)
 {
 	int fd;
 
 	*ret_fd = -1;
-	if (!path)
-		path = p->cgroup;
 	if (no_cgroup || !path)
 		return 0;
 	fd = make ? cgroup_make(path, e) : cgroup_open(path, e);

@@ -17,10 +17,9 @@ int runner_fork(struct sync_fds *fds, void (*run)(const void *arg), const void *
 		struct runtime_process *ret, struct err *e);
 /* Reads and parses the file `config`, or <bundle>/config.json when it is NULL. */
 int runner_plan(const char *bundle, const char *config, struct plan **ret, struct err *e);
-/* The container's cgroup: from the caller or the config, made (or only opened) below
- * /sys/fs/cgroup; *ret_fd -1 with no_cgroup. */
-int runner_cgroup(const struct plan *p, const char *path, bool no_cgroup, bool make, int *ret_fd,
-		  struct err *e);
+/* The container's cgroup, made (or only opened) below /sys/fs/cgroup; *ret_fd -1 with no_cgroup
+ * or without a path. */
+int runner_cgroup(const char *path, bool no_cgroup, bool make, int *ret_fd, struct err *e);
 /*
  * Clones the process as a child of the runner's parent, with CLONE_NEW* flags, born in the cgroup
  * (or -1). Returns 0 in the child, but only after runner_go(); its pid in the runner, which has

@@ -53,6 +53,7 @@ struct runtime_create {
 	const char
 		*cgroup; /* instead of linux.cgroupsPath, relative to /sys/fs/cgroup; may be NULL */
 	const char *seccomp_cache; /* directory for compiled filters (filter.h), may be NULL */
+	const char *kept; /* file where what execs need is left (kept.h), may be NULL */
 	int stdin_fd, stdout_fd,
 		stderr_fd; /* without process.terminal; -1 is /dev/null; stay the caller's */
 	/* -1: the gate is runtime_start() of the caller; else a listening SOCK_SEQPACKET socket:
@@ -84,6 +85,7 @@ struct runtime_exec {
 	char *const *groups;
 	const char *cgroup; /* as above */
 	const char *seccomp_cache;
+	const char *kept; /* read instead of config.json where it is there; then with `cgroup` */
 	int stdin_fd, stdout_fd, stderr_fd;
 	bool no_cgroup;
 	bool privileged; /* no seccomp filter; capabilities are what `process` says */

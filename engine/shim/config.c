@@ -70,6 +70,7 @@ static int read_fields(yyjson_val *root, struct shim_config *c, struct err *e)
 {
 	int64_t version = SHIM_PROTOCOL, score = -999;
 	uint64_t first = 0;
+	yyjson_val *tty = yyjson_obj_get(root, "terminal");
 	int r = json_get_i64(root, "v", &version, e);
 
 	if (r == 0 && version != SHIM_PROTOCOL)
@@ -84,6 +85,8 @@ static int read_fields(yyjson_val *root, struct shim_config *c, struct err *e)
 	if (r == 0)
 		r = json_get_strv(root, "groups", &c->groups, e);
 	if (r == 0)
+		r = json_get_bool(root, "terminal", &c->tty, e);
+	if (r == 0)
 		r = json_get_bool(root, "stdin", &c->has_stdin, e);
 	if (r == 0)
 		r = json_get_bool(root, "stdin_once", &c->stdin_once, e);
@@ -95,6 +98,7 @@ static int read_fields(yyjson_val *root, struct shim_config *c, struct err *e)
 		r = json_get_u64(root, "first_id", &first, e);
 	if (r == 0 && first >= UINT32_MAX)
 		r = err_set(e, EINVAL, "first_id: is no user's id");
+	c->has_tty = tty != NULL;
 	c->oom_score_adj = (int)score;
 	c->first_id = (uid_t)first;
 	return r;

@@ -360,6 +360,7 @@ static int start(struct exec *x, const char *process, const char *user, char *co
 			.groups = groups,
 			.cgroup = s->cfg.cgroup,
 			.seccomp_cache = s->cfg.seccomp_cache,
+			.kept = s->cfg.cgroup ? s->kept : NULL,
 			.stdin_fd = ends[0],
 			.stdout_fd = ends[1],
 			.stderr_fd = ends[2],

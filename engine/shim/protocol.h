@@ -41,6 +41,7 @@
  *        mounted as overlay at <dir>/bundle/rootfs; "upper" absent: read-only;
  *        no "rootfs" at all: the bundle's own root.path is used as it is
  *    "user":"name:group", "groups":["audio","27"],   absent: process.user of config.json
+ *    "terminal":true,   as process.terminal of config.json, which is read when this is absent
  *    "stdin":true, "stdin_once":true,
  *        OpenStdin, StdinOnce: stdin closes for ever when its first client ends
  *    "log":{"driver":"json-file|none","path":"/x-json.log","max_size":BYTES|0,"max_file":N,
@@ -82,6 +83,7 @@ enum {
 
 #define SHIM_SOCKET "sock"
 #define SHIM_CONFIG "shim.json"
+#define SHIM_KEPT "exec.kept" /* runtime/kept.h; of this shim alone */
 #define SHIM_EXIT "exit.json"
 #define SHIM_EXECS "execs"
 #define SHIM_EXEC_STATE ".state"

@@ -357,14 +357,17 @@ static int isolate(struct shim *s, struct err *e)
 	return 0;
 }
 
-static bool wants_terminal(const char *bundle)
+static bool wants_terminal(const struct shim *s)
 {
 	_cleanup_(json_doc_free) yyjson_doc *doc = NULL;
-	_cleanup_(mem_free) char *path = str_printf("%s/config.json", bundle), *text = NULL;
+	_cleanup_(mem_free) char *path = NULL, *text = NULL;
 	yyjson_val *root, *process = NULL;
 	bool tty = false;
 	size_t len;
 
+	if (s->cfg.has_tty)
+		return s->cfg.tty;
+	path = str_printf("%s/config.json", s->bundle);
 	/* what is wrong with it, the runner says */
 	if (path && file_read(AT_FDCWD, path, RUNTIME_CONFIG_MAX, &text, &len, NULL) == 0 &&
 	    json_parse_object(text, len, &doc, &root, NULL) == 0 &&
@@ -405,7 +408,7 @@ static int create(struct shim *s, struct err *e)
 	if (s->cfg.has_rootfs)
 		r = shim_mount_rootfs(&s->cfg, s->bundle, shim_joins_user(joins, s->cfg.n_joins),
 				      e);
-	if (r == 0 && !wants_terminal(s->bundle))
+	if (r == 0 && !wants_terminal(s))
 		r = make_pipes(s, ends, e);
 	if (r == 0) {
 		struct runtime_create rc = {
@@ -415,6 +418,7 @@ static int create(struct shim *s, struct err *e)
 			.groups = s->cfg.groups,
 			.cgroup = s->cfg.cgroup,
 			.seccomp_cache = s->cfg.seccomp_cache,
+			.kept = s->kept,
 			.stdin_fd = ends[0],
 			.stdout_fd = ends[1],
 			.stderr_fd = ends[2],
@@ -525,6 +529,7 @@ static void shim_clear(struct shim *s)
 	logfile_free(s->log);
 	shim_config_clear(&s->cfg);
 	free(s->bundle);
+	free(s->kept);
 	loop_free(s->loop);
 }
 
@@ -541,9 +546,10 @@ int shim_main(int argc, char **argv)
 	s.proc.pidfd = s.proc.tty_fd = s.proc.sync_fd = -1;
 	s.dir = argv[argc - 1];
 	s.bundle = str_printf("%s/bundle", s.dir);
+	s.kept = str_printf("%s/" SHIM_KEPT, s.dir);
 	list_init(&s.conns);
 	list_init(&s.execs);
-	if (!s.bundle)
+	if (!s.bundle || !s.kept)
 		return 1;
 	r = run(&s);
 	if (s.cfg.cgroup)

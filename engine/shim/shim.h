@@ -44,6 +44,7 @@ struct shim_config {
 	char **overlay_options;
 	bool has_rootfs, has_stdin, stdin_once;
 	uid_t first_id; /* root of the user namespace on the machine; 0: there is none */
+	bool has_tty, tty; /* whether it is said here, and what */
 	char *log_driver, *log_path, *log_attrs;
 	uint64_t log_max_size;
 	unsigned int log_max_file;
@@ -63,6 +64,7 @@ struct shim {
 	struct loop *loop;
 	const char *dir;
 	char *bundle;
+	char *kept; /* runtime_create.kept */
 	struct shim_config cfg;
 	struct logfile *log;
 	struct session session;

@@ -171,7 +171,7 @@ def silent():
 @case("a client that leaves in the middle of its request, 50 times, leaves nothing behind")
 def leaving():
     def descriptors():
-        return int(box.sh("ls /proc/$(pidof skerryd | tr ' ' '\\n' | sort -n | head -1)/fd | wc -l"))
+        return int(box.sh(f"ls /proc/{vm.ENGINE}/fd | wc -l"))
     still_well()
     before = descriptors()
     for _ in range(50):

@@ -74,7 +74,7 @@ def read_to_end(sock):
 
 def holdings():
     """Descriptors and memory (KiB) of the engine, processes of the machine's programs, containers' folders."""
-    text = box.sh("p=$(pidof skerryd | tr ' ' '\\n' | sort -n | head -1); ls /proc/$p/fd | wc -l; awk '/VmRSS/{print $2}' /proc/$p/status;"
+    text = box.sh(f"p={vm.ENGINE}; ls /proc/$p/fd | wc -l; awk '/VmRSS/{{print $2}}' /proc/$p/status;"
                   "pidof skerryd | wc -w; ls /run/skerry/shims | wc -l; ls /run/skerry/netns | wc -l; ls /sys/fs/cgroup/containers | grep -c -v '\\.';"
                   "grep -c . /proc/mounts")
     return dict(zip(("descriptors", "memory", "processes", "shims", "networks", "cgroups", "mounts"), map(int, text.split())))

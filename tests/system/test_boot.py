@@ -109,7 +109,7 @@ SETTINGS = {"kernel.dmesg_restrict": "1", "kernel.kptr_restrict": "2", "kernel.u
             "kernel.yama.ptrace_scope": "[12]", "dev.tty.ldisc_autoload": "0", "fs.protected_symlinks": "1",
             "fs.protected_hardlinks": "1", "fs.protected_fifos": "[12]", "fs.protected_regular": "[12]",
             "fs.suid_dumpable": "0", "kernel.randomize_va_space": "2", "net.ipv4.conf.all.accept_redirects": "0",
-            "net.ipv4.tcp_syncookies": "1", "kernel.panic_on_oops": "1", "net.core.bpf_jit_harden": "[12]"}
+            "net.ipv4.tcp_syncookies": "1", "kernel.panic_on_oops": "1", "net.core.bpf_jit_harden": "1"}
 
 
 @case("settings of the kernel are hardened")

@@ -30,7 +30,7 @@ STABLE = 11                 # seconds that it runs in between, or else PID 1 wai
 NAMES = [f"chaos{number}" for number in range(10)]
 IMAGE = "test/chaos:1"
 TOOLS = "/usr/libexec/skerry-test"
-ENGINE = "$(sort -n /sys/fs/cgroup/engine/cgroup.procs | head -1)"
+ENGINE = vm.ENGINE
 MAY_FAIL = re.compile(r"port is already allocated|address already in use|Address in use|already in use|is taken")
 
 box = vm.prepared("chaos")

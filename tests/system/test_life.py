@@ -14,7 +14,7 @@ from lib.tap import case, check, contains, equal
 box = vm.shared()
 IMAGE = "test/life:1"
 SLEEP = ("sleep", "100000")
-ENGINE = "$(sort -n /sys/fs/cgroup/engine/cgroup.procs | head -1)"
+ENGINE = vm.ENGINE
 box.docker("load", "-i", images.busybox_image(os.path.join(box.scratch, "life.tar"), IMAGE))
 
 

@@ -77,7 +77,7 @@ def engine():
     box.docker("run", "-d", "--name", "ends", IMAGE, "sh", "-c", "while [ ! -e /go ]; do sleep 1; done; exit 42")
     pids = [box.inspect(f"on{number}")["State"]["Pid"] for number in range(5)]
     ends = box.inspect("ends")["State"]["Pid"]
-    engine_pid = "$(cat /sys/fs/cgroup/engine/cgroup.procs | sort -n | head -1)"
+    engine_pid = vm.ENGINE
     # The container ends while there is no engine: its exit code must not be lost.
     box.sh(f"p={engine_pid}; touch /proc/{ends}/root/go & kill -9 $p")
     begin = time.monotonic()

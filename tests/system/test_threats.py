@@ -76,7 +76,7 @@ def image(name, files=None, config=None, without=()):
 
 def program():
     """The engine's own file."""
-    return box.sh("readlink /proc/$(pidof skerryd | tr ' ' '\\n' | sort -n | head -n 1)/exe").strip()
+    return box.sh(f"readlink /proc/{vm.ENGINE}/exe").strip()
 
 
 def canary():
@@ -117,7 +117,7 @@ def executed(name, body):
 
 
 def engine_rss():
-    pid = box.sh("pidof skerryd | tr ' ' '\\n' | sort -n | head -n 1").strip()
+    pid = box.sh(f"echo {vm.ENGINE}").strip()
     return int(box.sh(f"grep VmRSS /proc/{pid}/status | tr -dc 0-9"))
 
 

@@ -8,6 +8,7 @@ there (FAULTS); both are cases of their own in the program's results.
 """
 
 import base64
+import calendar
 import http.client
 import json
 import os
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from . import poll, tap
 from .shell import Shell
@@ -27,6 +29,9 @@ from vmlib import api  # noqa: E402  (qemu/vm's own parts)
 from vmlib.machine import Machine  # noqa: E402
 
 VM = os.path.join(TOP, "qemu/vm")
+# in a command line of the machine: the engine's process id (not that of its shims, workers, or of what it has just forked)
+ENGINE = ("$(for p in $(cat /sys/fs/cgroup/engine/cgroup.procs); do [ \"$(tr -d '\\0' < /proc/$p/cmdline)\" = skerryd ] "
+          "&& grep -q '^PPid:.1$' /proc/$p/status && echo $p; done)")
 SHARED = "SKERRY_TEST_VM"       # name of the shared machine, set by tests/run
 LOUD = "loglevel=7"             # the console shows everything, so that it can be searched
 FAULTS = re.compile(
@@ -117,6 +122,12 @@ class Vm:
 
     def wait_api(self, seconds=240):
         self.machine.wait_api(seconds)
+
+    def now(self):
+        """The machine's clock, in seconds, rounded down to microseconds. The host's may be another one."""
+        text = self.request("GET", "/info")[1]["SystemTime"]
+        whole, _dot, rest = text.rstrip("Z").partition(".")
+        return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + int((rest + "000000")[:6]) / 10**6
 
     # --- the console --------------------------------------------------------------------------------
 

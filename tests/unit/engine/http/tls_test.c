@@ -33,7 +33,21 @@ static const char make_pki[] =
 	"done\n"
 	"$new -subj /CN=server -CA ca.pem -CAkey ca-key.pem -keyout server-key.pem -out server.pem "
 	"\\\n"
-	"  -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth\n";
+	"  -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth\n"
+	/* certificates that begin in a far year: to them the clock is slow */
+	"printf "
+	"'[ca]\\ndefault_ca=c\\n[c]\\ndatabase=db\\nserial=serial\\nnew_certs_dir=.\\npolicy=p\\n["
+	"p]\\n"
+	"commonName=supplied\\n' >ca.conf; : >db; echo 01 >serial\n"
+	"for who in late-server late-client; do\n"
+	"  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "
+	"/CN=${who#late-} \\\n"
+	"    -keyout $who-key.pem -out req.pem\n"
+	"  openssl ca -batch -config ca.conf -md sha256 -notext -cert ca.pem -keyfile "
+	"\\\n"
+	"    ca-key.pem -startdate 20900101000000Z -enddate 20910101000000Z -in req.pem -out "
+	"$who.pem\n"
+	"done\n";
 
 struct world {
 	struct loop *loop;
@@ -142,8 +156,10 @@ static int load(struct world *w, const char *cert, const char *key, const char *
 	return tls_context_new(&files, &w->tls, e);
 }
 
-static void world_open(struct world *w)
+/* The server's certificate is that of `who`. */
+static void world_open_as(struct world *w, const char *who)
 {
+	char certificate[64], key[64];
 	struct http_config config = { .routes = routes, .n_routes = ARRAY_SIZE(routes), .user = w };
 	struct err e = { 0 };
 
@@ -152,12 +168,19 @@ static void world_open(struct world *w)
 	if (run_pki_script(w) != 0 || loop_new(&w->loop, NULL) < 0)
 		abort();
 	config.loop = w->loop;
-	if (load(w, "server.pem", "server-key.pem", "ca.pem", &e) < 0 ||
+	snprintf(certificate, sizeof(certificate), "%s.pem", who);
+	snprintf(key, sizeof(key), "%s-key.pem", who);
+	if (load(w, certificate, key, "ca.pem", &e) < 0 ||
 	    http_server_new(&config, &w->server, &e) < 0 ||
 	    http_listen_tcp(w->server, "127.0.0.1:0", w->tls, &w->port, &e) < 0) {
 		printf("# %s\n", err_text(&e));
 		abort();
 	}
+}
+
+static void world_open(struct world *w)
+{
+	world_open_as(w, "server");
 }
 
 static void world_close(struct world *w)
@@ -223,7 +246,10 @@ static void client_open(struct world *w, struct client *c, const char *who,
 		abort();
 	mbedtls_ssl_conf_min_tls_version(&c->config, version);
 	mbedtls_ssl_conf_max_tls_version(&c->config, version);
-	mbedtls_ssl_conf_authmode(&c->config, MBEDTLS_SSL_VERIFY_REQUIRED);
+	/* this clock is as slow as the server's: only the server is asked here */
+	mbedtls_ssl_conf_authmode(&c->config, who && str_eq(who, "late")
+						      ? MBEDTLS_SSL_VERIFY_OPTIONAL
+						      : MBEDTLS_SSL_VERIFY_REQUIRED);
 	mbedtls_ssl_conf_ca_chain(&c->config, &c->ca, NULL);
 	mbedtls_ssl_conf_rng(&c->config, rng, NULL);
 	if (who) {
@@ -383,6 +409,26 @@ TEST(refuses_a_client_of_another_ca)
 {
 	refused("other", MBEDTLS_SSL_VERSION_TLS1_2);
 	refused("other", MBEDTLS_SSL_VERSION_TLS1_3);
+}
+
+TEST(refuses_a_client_whose_certificate_has_not_begun)
+{
+	refused("late", MBEDTLS_SSL_VERSION_TLS1_2);
+	refused("late", MBEDTLS_SSL_VERSION_TLS1_3);
+}
+
+TEST(a_clock_before_the_own_certificate_is_not_believed)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
+		_cleanup_(world_close) struct world w;
+		_cleanup_(client_close) struct client c;
+
+		world_open_as(&w, "late-server");
+		client_open(&w, &c, "late", versions[i]);
+		READY(&w, &c);
+		client_send(&c, REQ("GET /hello") "\r\n");
+		CHECK(PUMP(&w, &c, has(&c, "hello")));
+	}
 }
 
 TEST(large_answer_arrives_whole)
