@@ -162,12 +162,26 @@ static void on_drained(struct http_req *r)
 	pump(r->data);
 }
 
-/* What was published until now is still sent. */
+/* At `until` what was published by then is the end. The loop's clock is not the one that `until` is
+ * told in, so it is looked at again when the wait is over. */
+static void heed_until(struct watcher *wt)
+{
+	struct engine *en = engine_of(wt->req);
+	int64_t left = wt->until_ns - clock_real_ns();
+
+	if (wt->until_ns == 0)
+		return;
+	if (left > 0)
+		timer_set(en->loop, &wt->until, left / 1000000 + 1);
+	else
+		wt->end = MIN(wt->end, events_next(en->events));
+}
+
 static void on_until(struct timer_event *ev)
 {
 	struct watcher *wt = container_of(ev, struct watcher, until);
 
-	wt->end = MIN(wt->end, events_next(engine_of(wt->req)->events));
+	heed_until(wt);
 	pump(wt);
 }
 
@@ -175,16 +189,12 @@ static void on_until(struct timer_event *ev)
 static void start(struct watcher *wt, int64_t since_ns)
 {
 	struct engine *en = engine_of(wt->req);
-	int64_t now = clock_real_ns();
 
 	http_stream_begin(wt->req, 200, "application/json");
 	wt->end = UINT64_MAX;
 	wt->next = since_ns > 0 || wt->until_ns > 0 ? events_since(en->events, since_ns)
 						    : events_next(en->events);
-	if (wt->until_ns > 0 && wt->until_ns <= now)
-		wt->end = events_next(en->events);
-	else if (wt->until_ns > 0)
-		timer_set(en->loop, &wt->until, (wt->until_ns - now) / 1000000 + 1);
+	heed_until(wt);
 	events_subscribe(en->events, &wt->sub);
 	pump(wt);
 }
