@@ -55,6 +55,8 @@ static int read_log(yyjson_val *root, struct shim_config *c, struct err *e)
 	if (r == 0)
 		r = json_get_u64(o, "max_file", &files, e);
 	if (r == 0)
+		r = json_get_bool(o, "compress", &c->log_compress, e);
+	if (r == 0)
 		r = json_get_object(o, "attrs", &attrs, e);
 	if (r < 0)
 		return err_wrap(e, "log");

@@ -13,10 +13,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/shim/logpack.h"
 #include "init/base/buf.h"
 #include "init/base/clock.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
+#include "init/base/spawn.h"
 #include "init/base/str.h"
 
 struct unfinished {
@@ -34,7 +36,12 @@ struct logfile {
 	struct unfinished lines[LOG_STREAMS];
 	struct buf out;
 	bool complained;
+	bool compress;
+	struct child packer; /* pid 0: none runs */
+	unsigned int packing; /* the number that its file has now; 0: it has fallen out */
 };
+
+#define PACK_TEMP ".tmp" /* path.tmp: what the packer writes */
 
 static const char *const stream_names[LOG_STREAMS] = { "stdout", "stderr" };
 
@@ -65,6 +72,7 @@ int logfile_open(const char *path, uint64_t max_size, unsigned int max_file, con
 	if (!l)
 		return err_errno(e, ENOMEM, "log file");
 	l->fd = -1;
+	l->packer.pidfd = -1;
 	l->path = str_dup(path);
 	l->attrs = str_dup(attrs_json);
 	l->max_size = max_size;
@@ -104,23 +112,141 @@ static void flush(struct logfile *l)
 		buf_free(&l->out); /* a burst of control characters must not stay in memory */
 }
 
-static void rotate(struct logfile *l)
+/* --- compression --- */
+
+/* "path", "path.N", "path.N.gz"; false when it is too long. */
+static bool part_name(const struct logfile *l, unsigned int number, const char *suffix,
+		      char name[PATH_MAX])
 {
-	char from[PATH_MAX], to[PATH_MAX];
+	if (number == 0)
+		return str_format(name, PATH_MAX, "%s%s", l->path, suffix) >= 0;
+	return str_format(name, PATH_MAX, "%s.%u%s", l->path, number, suffix) >= 0;
+}
+
+static int start_packer(struct logfile *l, int from, struct err *e)
+{
+	const char *const argv[] = { "skerryd", "worker", LOGPACK_WORKER, NULL };
+	_cleanup_(fd_close) int to = -1;
+	char name[PATH_MAX];
+
+	if (!part_name(l, 0, PACK_TEMP, name))
+		return err_errno(e, ENAMETOOLONG, "log file");
+	(void)unlink(name);
+	to = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (to < 0)
+		return err_errno(e, errno, "%s", name);
+	const struct fd_map fds[] = { { 0, from }, { 1, to } };
+	const struct spawn s = { .argv = argv, .fds = fds, .n_fds = 2, .death_signal = SIGKILL };
+
+	return spawn(&s, &l->packer, e);
+}
+
+/* The oldest file that is not compressed yet; one at a time. */
+static void pack_next(struct logfile *l)
+{
+	struct err e = { 0 };
+	char name[PATH_MAX];
+
+	if (!l->compress || l->packer.pid > 0)
+		return;
+	for (unsigned int i = l->max_file - 1; i > 0; i--) {
+		_cleanup_(fd_close) int from = -1;
+
+		if (part_name(l, i, "", name))
+			from = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (from < 0)
+			continue;
+		l->packing = i;
+		if (start_packer(l, from, &e) < 0)
+			log_warn("log file %s is not compressed: %s", name, err_text(&e));
+		return;
+	}
+}
+
+void logfile_compress(struct logfile *l)
+{
+	l->compress = true;
+	pack_next(l);
+}
+
+/* The finished file takes the place of the one that it was made of, wherever that is now. */
+static void put_packed(struct logfile *l, const char *temp)
+{
+	char plain[PATH_MAX], packed[PATH_MAX];
+
+	if (!part_name(l, l->packing, "", plain) ||
+	    !part_name(l, l->packing, LOGPACK_SUFFIX, packed))
+		return;
+	if (rename(temp, packed) == 0)
+		(void)unlink(plain);
+	else
+		log_warn("log file %s is not compressed: %s", plain, strerror(errno));
+}
+
+bool logfile_reaped(struct logfile *l, pid_t pid, int status)
+{
+	char temp[PATH_MAX], text[64];
+
+	if (l->packer.pid <= 0 || pid != l->packer.pid)
+		return false;
+	fd_close(l->packer.pidfd);
+	l->packer = (struct child){ .pidfd = -1 };
+	if (!part_name(l, 0, PACK_TEMP, temp))
+		return true;
+	if (status == 0 && l->packing > 0)
+		put_packed(l, temp);
+	(void)unlink(temp);
+	if (status == 0)
+		pack_next(l);
+	else /* tried again after the next rotation */
+		log_warn("log file %s.%u is not compressed: its worker ended with %s", l->path,
+			 l->packing, child_status_text(status, text, sizeof(text)));
+	return true;
+}
+
+/* --- rotation --- */
+
+/* Moves one file, in whichever form it is, to the next number. */
+static void shift(struct logfile *l, unsigned int from)
+{
+	static const char *const forms[] = { "", LOGPACK_SUFFIX };
+	char a[PATH_MAX], b[PATH_MAX];
 	struct err e = { 0 };
 
-	flush(l);
-	for (unsigned int i = l->max_file - 1; i > 0; i--) {
-		if (str_format(to, sizeof(to), "%s.%u", l->path, i) < 0)
+	for (size_t i = 0; i < ARRAY_SIZE(forms) - (from == 0); i++) {
+		if (!part_name(l, from, forms[i], a) || !part_name(l, from + 1, forms[i], b))
 			return;
-		(void)str_format(from, sizeof(from), i > 1 ? "%s.%u" : "%s", l->path, i - 1);
-		if (rename(from, to) < 0 && errno != ENOENT) {
-			err_errno(&e, errno, "%s", to);
+		if (rename(a, b) < 0 && errno != ENOENT) {
+			err_errno(&e, errno, "%s", b);
 			complain(l, "rotating", &e);
 		}
 	}
+}
+
+static void drop_oldest(struct logfile *l)
+{
+	char name[PATH_MAX];
+
+	if (part_name(l, l->max_file - 1, "", name))
+		(void)unlink(name);
+	if (part_name(l, l->max_file - 1, LOGPACK_SUFFIX, name))
+		(void)unlink(name);
+}
+
+static void rotate(struct logfile *l)
+{
+	struct err e = { 0 };
+
+	flush(l);
+	if (l->max_file > 1)
+		drop_oldest(l);
+	for (unsigned int i = l->max_file - 1; i > 0; i--)
+		shift(l, i - 1);
+	if (l->packing > 0 && ++l->packing >= l->max_file)
+		l->packing = 0;
 	if (open_file(l, O_TRUNC, &e) < 0)
 		complain(l, "rotating", &e);
+	pack_next(l);
 }
 
 /* Length of the valid UTF-8 sequence at p, 0 when there is none. */
@@ -278,6 +404,7 @@ void logfile_free(struct logfile *l)
 	if (!l)
 		return;
 	fd_close(l->fd);
+	child_free(&l->packer); /* the next run begins that file again */
 	free(l->path);
 	free(l->attrs);
 	for (int i = 0; i < LOG_STREAMS; i++)

@@ -318,6 +318,8 @@ static void on_sigchld(struct signal_event *ev, const struct signalfd_siginfo *i
 
 	(void)info;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (s->log && logfile_reaped(s->log, pid, status))
+			continue;
 		/* the runner may not have said its pid yet */
 		if (s->proc.pid <= 0 && pid != s->proc.runner && s->sync_io.loop)
 			on_sync(&s->sync_io, EPOLLIN);
@@ -432,17 +434,21 @@ static int create(struct shim *s, struct err *e)
 
 static int open_log(struct shim *s, struct err *e)
 {
+	static const char *const drivers[] = { "json-file", "local", NULL };
 	const char *driver = s->cfg.log_driver;
+	int r;
 
 	if (!driver || str_eq(driver, "none"))
 		return 0;
-	if (!str_eq(driver, "json-file"))
-		return err_set(e, EOPNOTSUPP,
-			       "log.driver: \"%s\" is not supported (json-file, none)", driver);
+	if (!strv_has((char *const *)drivers, driver))
+		return err_set(e, EOPNOTSUPP, "log.driver: \"%s\" is not supported", driver);
 	if (!s->cfg.log_path)
 		return err_set(e, EINVAL, "log.path: is missing");
-	return logfile_open(s->cfg.log_path, s->cfg.log_max_size, s->cfg.log_max_file,
-			    s->cfg.log_attrs, &s->log, e);
+	r = logfile_open(s->cfg.log_path, s->cfg.log_max_size, s->cfg.log_max_file,
+			 s->cfg.log_attrs, &s->log, e);
+	if (r == 0 && s->cfg.log_compress)
+		logfile_compress(s->log);
+	return r;
 }
 
 static int set_up(struct shim *s, struct err *e)

@@ -45,6 +45,7 @@ struct shim_config {
 	char *log_driver, *log_path, *log_attrs;
 	uint64_t log_max_size;
 	unsigned int log_max_file;
+	bool log_compress;
 	int oom_score_adj;
 };
 
