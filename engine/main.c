@@ -28,6 +28,7 @@
 #include "engine/runtime/runtime.h"
 #include "engine/shim/client.h"
 #include "engine/shim/logpack.h"
+#include "engine/syslog/syslog.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
 #include "init/base/str.h"
@@ -53,6 +54,7 @@ static const struct role workers[] = {
 	{ FILES_WORKER, files_worker_main },
 	{ "top", container_top_worker },
 	{ LOGPACK_WORKER, logpack_worker },
+	{ SYSLOG_WORKER, syslog_worker },
 	/* clang-format on */
 };
 

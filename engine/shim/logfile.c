@@ -1,8 +1,8 @@
 /*
  * json-file records and their rotation (logfile.h).
  *
- * Data: per stream a buffer with the unfinished line (allocated at first use, a shim of a silent
- * container has none), and one buffer in which the records of one call are put together for one
+ * Data: per stream the unfinished line (a shim of a silent container has no memory for it), and one
+ * buffer in which the records of one call are put together for one
  * write. Called by session.c for each chunk of a container's output.
  */
 #include "engine/shim/logfile.h"
@@ -21,11 +21,10 @@
 #include "init/base/spawn.h"
 #include "init/base/str.h"
 
-struct unfinished {
-	char *data; /* LOG_LINE_BYTES */
-	size_t len;
-	bool continued; /* a piece of this line has been written */
-	int64_t first_ns; /* its time: all pieces carry it */
+struct log_lines {
+	struct lines l;
+	struct logfile *file;
+	enum log_stream stream;
 };
 
 struct logfile {
@@ -33,7 +32,7 @@ struct logfile {
 	int fd;
 	uint64_t size, max_size;
 	unsigned int max_file;
-	struct unfinished lines[LOG_STREAMS];
+	struct log_lines lines[LOG_STREAMS];
 	struct buf out;
 	bool complained;
 	bool compress;
@@ -63,6 +62,8 @@ static int open_file(struct logfile *l, int flags, struct err *e)
 	return 0;
 }
 
+static void on_line(struct lines *lines, const char *text, size_t len, bool whole, int64_t time_ns);
+
 int logfile_open(const char *path, uint64_t max_size, unsigned int max_file, const char *attrs_json,
 		 struct logfile **ret, struct err *e)
 {
@@ -78,6 +79,8 @@ int logfile_open(const char *path, uint64_t max_size, unsigned int max_file, con
 	l->max_size = max_size;
 	l->max_file = max_file ? max_file : 1;
 	l->out = BUF_INIT(1 << 20);
+	for (int i = 0; i < LOG_STREAMS; i++)
+		l->lines[i] = (struct log_lines){ { .emit = on_line }, l, (enum log_stream)i };
 	if (!l->path || (attrs_json && !l->attrs))
 		return err_errno(e, ENOMEM, "log file");
 	r = open_file(l, 0, e);
@@ -331,55 +334,24 @@ static void add_record(struct logfile *l, enum log_stream stream, const char *da
 	buf_printf(&l->out, ",\"time\":\"%s\"}\n", time);
 }
 
-/* Writes the unfinished line as it stands. */
-static void end_line(struct logfile *l, enum log_stream stream, bool whole, int64_t real_ns)
+static void on_line(struct lines *lines, const char *text, size_t len, bool whole, int64_t time_ns)
 {
-	struct unfinished *u = &l->lines[stream];
+	struct log_lines *of = container_of(lines, struct log_lines, l);
 
-	if (!u->continued)
-		u->first_ns = real_ns;
-	add_record(l, stream, u->data ? u->data : "", u->len, whole, u->first_ns);
-	u->len = 0;
-	u->continued = !whole;
+	add_record(of->file, of->stream, text, len, whole, time_ns);
 }
 
 void logfile_write(struct logfile *l, enum log_stream stream, const char *data, size_t len,
 		   int64_t real_ns)
 {
-	struct unfinished *u = &l->lines[stream];
-
-	if (!u->data)
-		u->data = malloc(LOG_LINE_BYTES);
-	if (!u->data)
-		return;
-	while (len > 0) {
-		const char *newline = memchr(data, '\n', len);
-		size_t line = newline ? (size_t)(newline - data) : len;
-		size_t n = MIN(line, LOG_LINE_BYTES - u->len);
-
-		memcpy(u->data + u->len, data, n);
-		u->len += n;
-		data += n;
-		len -= n;
-		if (newline && n == line) {
-			end_line(l, stream, true, real_ns);
-			data++;
-			len--;
-		} else if (u->len == LOG_LINE_BYTES) {
-			end_line(l, stream, false, real_ns);
-		}
-	}
+	lines_take(&l->lines[stream].l, data, len, real_ns);
 	flush(l);
 }
 
 void logfile_end(struct logfile *l, enum log_stream stream)
 {
-	struct unfinished *u = &l->lines[stream];
-
-	if (u->len > 0)
-		end_line(l, stream, false, clock_real_ns());
-	free(u->data);
-	*u = (struct unfinished){ 0 };
+	lines_flush(&l->lines[stream].l, clock_real_ns());
+	lines_free(&l->lines[stream].l);
 	flush(l);
 }
 
@@ -388,8 +360,7 @@ uint64_t logfile_sync_lines(struct logfile *l)
 	struct stat st;
 
 	for (int i = 0; i < LOG_STREAMS; i++)
-		if (l->lines[i].len > 0)
-			end_line(l, (enum log_stream)i, false, clock_real_ns());
+		lines_flush(&l->lines[i].l, clock_real_ns());
 	flush(l);
 	return l->fd >= 0 && fstat(l->fd, &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
@@ -408,7 +379,7 @@ void logfile_free(struct logfile *l)
 	free(l->path);
 	free(l->attrs);
 	for (int i = 0; i < LOG_STREAMS; i++)
-		free(l->lines[i].data);
+		lines_free(&l->lines[i].l);
 	buf_free(&l->out);
 	free(l);
 }

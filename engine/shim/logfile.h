@@ -14,10 +14,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "engine/data/lines.h"
 #include "init/base/err.h"
 #include "init/base/util.h"
 
-enum { LOG_LINE_BYTES = 16384 }; /* moby daemon/logger/copier.go, defaultBufSize */
+enum { LOG_LINE_BYTES = LINE_BYTES };
 
 enum log_stream { LOG_STDOUT, LOG_STDERR, LOG_STREAMS };
 

@@ -43,9 +43,10 @@
  *    "user":"name:group", "groups":["audio","27"],   absent: process.user of config.json
  *    "stdin":true, "stdin_once":true,
  *        OpenStdin, StdinOnce: stdin closes for ever when its first client ends
- *    "log":{"driver":"json-file|local|none","path":"/x-json.log","max_size":BYTES|0,
- *           "max_file":N,"compress":B,"attrs":{"k":"v"}},
- *        local: the same records; where they lie is the engine's choice
+ *    "log":{"driver":"json-file|local|syslog|none","path":"/x-json.log","max_size":BYTES|0,
+ *           "max_file":N,"compress":B,"attrs":{"k":"v"},"blocking":B,"syslog":{...}},
+ *        local: the same records; where they lie is the engine's choice. syslog: path may be
+ *        absent; what the object holds is for syslog/syslog.h. blocking: absent is true
  *    "joins":[{"kind":"pid","pid":N,"cgroup":"containers/<id>"}, ...],
  *        namespaces (pid, ipc, network, uts, user) of the process N, which must be in that cgroup;
  *        linux.namespaces of config.json has a path for each of them
