@@ -70,6 +70,8 @@ char *container_log_path(const struct container *c)
 
 	if (str_eq(type, "local"))
 		return str_printf("%s/%s/local-logs/container.log", c->cs->state_dir, c->id);
+	if (str_eq(type, "syslog"))
+		return str_printf("%s/%s/local-logs/container-cached.log", c->cs->state_dir, c->id);
 	return str_printf("%s/%s/%s-json.log", c->cs->state_dir, c->id, c->id);
 }
 

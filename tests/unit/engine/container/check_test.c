@@ -37,6 +37,35 @@ static const struct {
 	  "unknown log opt 'odd' for json-file log driver" },
 	{ LOG("local", "\"syslog-address\":\"x\""), NULL, EINVAL,
 	  "unknown log opt 'syslog-address' for local log driver" },
+	{ LOG("syslog", "\"odd\":\"1\""), NULL, EINVAL,
+	  "unknown log opt 'odd' for syslog log driver" },
+	{ LOG("syslog", "\"max-size\":\"1m\""), NULL, EINVAL,
+	  "unknown log opt 'max-size' for syslog log driver" },
+	{ LOG("syslog", "\"syslog-address\":\"http://h\""), NULL, EINVAL,
+	  "log opt syslog-address: unsupported scheme: 'http'" },
+	{ LOG("syslog", "\"syslog-address\":\"unix:///not/there\""), NULL, EINVAL,
+	  "log opt syslog-address: /not/there: " },
+	{ LOG("syslog", "\"syslog-facility\":\"odd\""), NULL, EINVAL,
+	  "log opt syslog-facility: invalid syslog facility" },
+	{ LOG("syslog", "\"syslog-format\":\"odd\""), NULL, EINVAL,
+	  "log opt syslog-format: Invalid syslog format" },
+	{ LOG("syslog", "\"tag\":\"{{.Odd}}\""), NULL, EINVAL, "tag" },
+	{ LOG("syslog", "\"cache-max-file\":\"1\""), NULL, EINVAL, "cache-compress" },
+	{ LOG("syslog", "\"cache-max-size\":\"0\""), NULL, EINVAL, "cache-max-size" },
+	{ LOG("syslog", "\"syslog-tls-skip-verify\":\"true\",\"syslog-address\":\"tcp://h\""), NULL,
+	  EINVAL, "log opt syslog-tls-skip-verify: needs a syslog-address with tcp+tls://" },
+	{ LOG("syslog", "\"syslog-address\":\"tcp+tls://h\""), NULL, EINVAL,
+	  "log opt syslog-tls-ca-cert: is needed" },
+	{ LOG("syslog", "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-ca-cert\":\"/not/there\""),
+	  NULL, EINVAL, "log opt syslog-tls-ca-cert: /not/there: " },
+	{ LOG("syslog", "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-ca-cert\":\"rel\""), NULL,
+	  EINVAL, "log opt syslog-tls-ca-cert: 'rel' is not an absolute path" },
+	{ LOG("syslog",
+	      "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-ca-cert\":\"/etc/passwd\""),
+	  NULL, EINVAL, "log opts syslog-tls-*: /etc/passwd: " },
+	{ LOG("syslog", "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-cert\":\"/etc/passwd\","
+			"\"syslog-tls-skip-verify\":\"true\""),
+	  NULL, EINVAL, "log opts syslog-tls-cert and syslog-tls-key go together" },
 	{ LOG("json-file", "\"max-size\":\"x\""), NULL, EINVAL, "max-size" },
 	{ LOG("json-file", "\"max-file\":\"0\""), NULL, EINVAL, "max-file" },
 	{ LOG("json-file", "\"max-file\":\"1001\""), NULL, EINVAL, "max-file" },
@@ -171,6 +200,13 @@ TEST(taken)
 		      "\"max-size\":\"1m\",\"max-file\":\"2\",\"compress\":\"true\","
 		      "\"labels\":\"a\",\"labels-regex\":\"^a\",\"env\":\"b\","
 		      "\"env-regex\":\"\",\"tag\":\"x{{.Name}}\",\"mode\":\"blocking\""),
+		  NULL },
+		{ LOG("syslog", ""), NULL },
+		{ LOG("syslog",
+		      "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-skip-verify\":\"true\","
+		      "\"syslog-facility\":\"local3\",\"syslog-format\":\"rfc5424micro\","
+		      "\"tag\":\"{{.Name}}\",\"labels\":\"a\",\"cache-disabled\":\"true\","
+		      "\"mode\":\"non-blocking\",\"max-buffer-size\":\"64k\""),
 		  NULL },
 		{ LOG("local", "\"max-size\":\"1m\",\"max-file\":\"1\",\"compress\":\"0\","
 			       "\"mode\":\"non-blocking\",\"max-buffer-size\":\"4m\","

@@ -24,6 +24,29 @@ static const struct {
 	{ "local", "\"compress\":\"false\",\"max-file\":\"1\"", NULL, "/compress", "false" },
 	{ "none", "", NULL, "/driver", "\"none\"" },
 	{ "none", "", NULL, "/path", NULL },
+	{ "syslog", "", NULL, "/syslog/address", NULL },
+	{ "syslog", "", NULL, "/max_size", "20971520" },
+	{ "syslog", "", NULL, "/compress", "true" },
+	{ "syslog", "", NULL, "/blocking", "true" },
+	{ "syslog", "", NULL, "/syslog/blocking", "true" },
+	{ "syslog", "", NULL, "/syslog/buffer", "1048576" },
+	{ "syslog", "\"cache-max-size\":\"1m\",\"cache-max-file\":\"2\"", NULL, "/max_size",
+	  "1048576" },
+	{ "syslog", "\"cache-max-file\":\"2\",\"cache-compress\":\"false\"", NULL, "/compress",
+	  "false" },
+	{ "syslog", "\"cache-disabled\":\"true\"", NULL, "/path", NULL },
+	{ "syslog", "\"cache-disabled\":\"false\",\"labels\":\"a\"", "\"Labels\":{\"a\":\"1\"}",
+	  "/attrs", "{\"a\":\"1\"}" },
+	{ "syslog", "\"mode\":\"non-blocking\",\"max-buffer-size\":\"2m\"", NULL, "/blocking",
+	  "false" },
+	{ "syslog", "\"mode\":\"non-blocking\",\"max-buffer-size\":\"2m\"", NULL, "/syslog/buffer",
+	  "2097152" },
+	{ "syslog", "\"syslog-address\":\"udp://h:1\",\"syslog-facility\":\"7\"", NULL,
+	  "/syslog/address", "\"udp://h:1\"" },
+	{ "syslog", "\"syslog-facility\":\"7\"", NULL, "/syslog/facility", "\"7\"" },
+	{ "syslog", "\"syslog-format\":\"rfc5424\"", NULL, "/syslog/format", "\"rfc5424\"" },
+	{ "syslog", "\"tag\":\"a/{{.ImageName}}\"", NULL, "/syslog/tag", "\"a/img\"" },
+	{ "json-file", "", NULL, "/syslog", NULL },
 	/* attributes */
 	{ "json-file", "", NULL, "/attrs", "{}" },
 	{ "json-file", "\"labels\":\"a,no\"", "\"Labels\":{\"a\":\"1\",\"b\":\"2\"}", "/attrs",
@@ -117,6 +140,25 @@ TEST(tags)
 			 c->name, c->image_id, c->image_id);
 		CHECK(strlen(c->image_id) < 80);
 		CHECK_STR(have, want);
+	}
+	world_close();
+}
+
+TEST(the_standard_tag)
+{
+	char want[32];
+
+	world_open();
+	world_engine("boot-1");
+	{
+		struct container *c = make("{\"Image\":\"img\",\"HostConfig\":{\"LogConfig\":{"
+					   "\"Type\":\"syslog\"}}}");
+		_cleanup_(mem_free) char *have = value_of(c, "/syslog/tag");
+		_cleanup_(mem_free) char *path = container_log_path(c);
+
+		snprintf(want, sizeof(want), "\"%.12s\"", c->id);
+		CHECK_STR(have, want);
+		CHECK(str_ends(path, "/local-logs/container-cached.log"));
 	}
 	world_close();
 }
