@@ -40,6 +40,8 @@ struct logfile {
 	unsigned int packing; /* the number that its file has now; 0: it has fallen out */
 };
 
+enum { PACK_OOM_SCORE = 1 }; /* not the shim's: it can be started again */
+
 #define PACK_TEMP ".tmp" /* path.tmp: what the packer writes */
 
 static const char *const stream_names[LOG_STREAMS] = { "stdout", "stderr" };
@@ -139,7 +141,11 @@ static int start_packer(struct logfile *l, int from, struct err *e)
 	if (to < 0)
 		return err_errno(e, errno, "%s", name);
 	const struct fd_map fds[] = { { 0, from }, { 1, to } };
-	const struct spawn s = { .argv = argv, .fds = fds, .n_fds = 2, .death_signal = SIGKILL };
+	const struct spawn s = { .argv = argv,
+				 .fds = fds,
+				 .n_fds = 2,
+				 .death_signal = SIGKILL,
+				 .oom_score_adj = PACK_OOM_SCORE };
 
 	return spawn(&s, &l->packer, e);
 }

@@ -275,6 +275,10 @@ static void on_not_ready(struct timer_event *ev)
 static void end(struct sink *s)
 {
 	timer_clear(&s->timer);
+	if (s->is_waiting)
+		drop(s, s->text, s->text_len);
+	if (s->lost > 0) /* there is no worker any more to tell it */
+		log_warn("syslog: %u lines were not sent: the container has ended", s->lost);
 	s->finished = true;
 	defer_add(s->cfg.loop, &s->tell);
 }

@@ -5,6 +5,7 @@
 #include "engine/shim/sink.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -290,13 +291,37 @@ TEST(blocking_holds_the_output_up)
 	CHECK_INT(lines, (long long)n / 100); /* none is lost */
 }
 
-TEST(non_blocking_drops)
+/* The worker's log goes to a file from its start to the end of this. */
+static unsigned long long told_as_dropped(int log)
+{
+	static char text[65536];
+	unsigned long long sum = 0;
+	ssize_t n = pread(log, text, sizeof(text) - 1, 0);
+
+	text[MAX(n, 0)] = '\0';
+	for (char *p = text; (p = strstr(p, " lines were dropped")); p++) {
+		char *at = p;
+
+		while (at > text && at[-1] >= '0' && at[-1] <= '9')
+			at--;
+		sum += strtoull(at, NULL, 10);
+	}
+	return sum;
+}
+
+TEST(non_blocking_drops_and_tells_how_much)
 {
 	_cleanup_(bench_close) struct bench b;
+	_cleanup_(fd_close) int log = open(test_tmpdir(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	_cleanup_(fd_close) int err = fcntl(2, F_DUPFD_CLOEXEC, 3);
 	size_t n, lines = 0;
+	int r;
 
 	bench_open(&b, true);
-	CHECK_INT(start(&b, ",\"buffer\":65536", false), 0);
+	CHECK(log >= 0 && err >= 0 && dup2(log, 2) == 2);
+	r = start(&b, ",\"buffer\":65536", false);
+	CHECK(dup2(err, 2) == 2);
+	CHECK_INT(r, 0);
 	CHECK(UNTIL(&b, true, b.n_ready > 0 && b.server >= 0));
 	n = fill(&b, 32 << 20);
 	CHECK_INT(n, 33560000); /* all of it was taken */
@@ -308,6 +333,7 @@ TEST(non_blocking_drops)
 	for (size_t i = 0; i < b.got.len; i++)
 		lines += b.got.data[i] == '\n';
 	CHECK(lines > 100 && lines < n / 100);
+	CHECK_INT(lines + told_as_dropped(log), (long long)n / 100 + 1);
 }
 
 TEST(a_worker_that_dies_is_started_again)
