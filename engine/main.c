@@ -27,6 +27,8 @@
 #include "engine/manifest/manifest.h"
 #include "engine/runtime/runtime.h"
 #include "engine/shim/client.h"
+#include "engine/shim/logpack.h"
+#include "engine/syslog/syslog.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
 #include "init/base/str.h"
@@ -51,6 +53,8 @@ static const struct role workers[] = {
 	{ "remove", container_remove_worker },
 	{ FILES_WORKER, files_worker_main },
 	{ "top", container_top_worker },
+	{ LOGPACK_WORKER, logpack_worker },
+	{ SYSLOG_WORKER, syslog_worker },
 	/* clang-format on */
 };
 

@@ -145,7 +145,7 @@ static void write_plugins(struct json_writer *w)
 {
 	static const char *const volume[] = { "local", NULL };
 	static const char *const network[] = { "bridge", "host", "null", NULL };
-	static const char *const log[] = { "json-file", NULL };
+	static const char *const log[] = { "json-file", "local", "syslog", NULL };
 
 	json_key(w, "Plugins");
 	json_begin_object(w);

@@ -1,5 +1,5 @@
 /*
- * Checks of a create request: the config itself, restart policy, ulimits, log, health check; the
+ * Checks of a create request: the config itself, restart policy, ulimits, health check; the
  * parts in files of their own are check_*.c. Each row or check names the field and says what would
  * be right; where clients match on Docker's text, it is Docker's.
  *
@@ -8,6 +8,7 @@
 #include <limits.h>
 
 #include "engine/container/config.h"
+#include "engine/container/log_config.h"
 #include "init/base/spawn.h"
 #include "init/base/str.h"
 
@@ -67,30 +68,6 @@ static int check_ulimits(const struct host_config *h, struct err *e)
 				       "limit: %lld > %lld",
 				       (long long)u[i].soft, (long long)u[i].hard);
 	}
-	return 0;
-}
-
-static int check_log(const struct host_config *h, struct err *e)
-{
-	static const char *const options[] = { "max-size", "max-file", "labels", "env", NULL };
-	const char *size = pairs_get(&h->log.options, "max-size");
-	const char *files = pairs_get(&h->log.options, "max-file");
-	uint64_t n;
-
-	if (!str_eq(h->log.type, "json-file") && !str_eq(h->log.type, "none"))
-		return err_set(e, EOPNOTSUPP,
-			       "HostConfig.LogConfig.Type: logger '%s' is not supported "
-			       "(supported: json-file, none)",
-			       h->log.type);
-	for (size_t i = 0; i < h->log.options.n; i++)
-		if (!strv_has((char *const *)options, h->log.options.v[i].key))
-			return err_set(e, EINVAL, "unknown log opt '%s' for %s log driver",
-				       h->log.options.v[i].key, h->log.type);
-	if (size && (str_to_bytes(size, &n) < 0 || n == 0))
-		return err_set(e, EINVAL, "log opt max-size: '%s' is not a size such as 10m", size);
-	if (files && (str_to_u64(files, &n) < 0 || n < 1 || n > 1000))
-		return err_set(e, EINVAL, "log opt max-file: '%s' is not a number from 1 to 1000",
-			       files);
 	return 0;
 }
 
@@ -196,7 +173,7 @@ int update_config_check(struct host_config *h, char ***warnings, struct err *e)
 int create_config_check(struct create_config *c, char ***warnings, struct err *e)
 {
 	int (*const host_checks[])(const struct host_config *h, struct err *e) = {
-		check_restart, check_numbers, check_ulimits,  check_log,
+		check_restart, check_numbers, check_ulimits,  log_check,
 		check_console, devices_check, security_check,
 	};
 	int r = check_config(&c->config, e);

@@ -347,7 +347,7 @@ void container_inspect(struct container *c, bool size, struct json_writer *w)
 	json_member_str(w, "HostnamePath", net && net->hostname_path ? net->hostname_path : "");
 	json_member_str(w, "HostsPath", net && net->hosts_path ? net->hosts_path : "");
 	member_path(w, "LogPath",
-		    str_eq(c->asked.host.log.type, "none") ? NULL : container_log_path(c));
+		    str_eq(c->asked.host.log.type, "json-file") ? container_log_path(c) : NULL);
 	json_key(w, "Name");
 	json_strf(w, "/%s", c->name);
 	json_member_i64(w, "RestartCount", c->rec.restart_count);

@@ -1,16 +1,20 @@
 /*
- * Reading a container's log: the json-file that its shim writes, with its rotated predecessors
- * (path.1 is newer than path.2), and following it while it grows.
+ * Reading a container's log: the records that its shim writes, with their rotated and packed
+ * predecessors (path.1 is newer than path.2; log_part.h), and following them while they grow.
  *
- * A reader holds one file open; at its end the next newer file is found by inode, so that a
+ * A reader holds one file open; at its end the next newer file is found by its identity, so that a
  * rotation in between loses nothing. Who follows is woken by one inotify descriptor of the module
  * and by the container's end. The file was written by our shim, but lies on a disk: a line that
  * does not parse is skipped.
  */
+#include <ctype.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 
+#include "engine/container/log_config.h"
+#include "engine/container/log_part.h"
 #include "engine/container/object.h"
 #include "engine/data/frames.h"
 #include "init/base/clock.h"
@@ -19,9 +23,10 @@
 
 enum {
 	LOG_FILES_MAX = 1000, /* as config_check allows for max-file */
-	LOG_LINE_BYTES =
-		256 << 10, /* 16 KiB of payload, each byte escaped to at most 6, and its frame */
+	/* 16 KiB of payload and LOG_ATTRS_MAX of attributes, each byte escaped to at most 6 */
+	LOG_LINE_BYTES = 512 << 10,
 	LOG_CHUNK = 32 << 10,
+	LOG_DETAILS_MAX = 256, /* attributes that are shown */
 };
 
 struct log_reader {
@@ -33,7 +38,8 @@ struct log_reader {
 	char *path;
 	char *id;
 	int wd; /* of inotify, -1 none */
-	int fd; /* the file being read, -1 none yet */
+	struct log_part *part; /* the file being read, NULL none yet */
+	struct log_part *end; /* the file that q.end lies in */
 	struct buf buf;
 	size_t pos; /* in buf: the next line */
 	bool over; /* an entry behind `until` was seen: no later one is earlier */
@@ -41,73 +47,43 @@ struct log_reader {
 
 /* ---- files ---- */
 
-static int open_file(const struct log_reader *r, unsigned int number)
-{
-	_cleanup_(mem_free) char *name =
-		number ? str_printf("%s.%u", r->path, number) : str_dup(r->path);
-
-	return name ? open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-}
-
+/* How many files there are. While they are renamed one number may be missing, never two. */
 static unsigned int count_files(const struct log_reader *r)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < LOG_FILES_MAX; i++) {
-		_cleanup_(fd_close) int fd = open_file(r, i);
+	for (unsigned int i = 0; i <= n + 1 && i < LOG_FILES_MAX; i++) {
+		_cleanup_(log_part_free) struct log_part *p = log_part_open(r->path, i);
 
-		if (fd >= 0)
+		if (p)
 			n = i + 1;
-		else if (i > 0) /* the newest may be missing for a moment: it is being rotated */
-			break;
 	}
 	return n;
 }
 
-/* The file that is one newer than the open one; -1 when that is the newest. */
-static int open_newer(const struct log_reader *r)
+/* The file that is one newer than the open one; NULL when that is the newest. One that has fallen
+ * out of the rotation: the oldest that is left. */
+static struct log_part *open_newer(const struct log_reader *r)
 {
-	struct stat mine, st;
+	_cleanup_(log_part_free) struct log_part *newer = NULL;
+	unsigned int missing = 0;
 
-	if (fstat(r->fd, &mine) < 0)
-		return -1;
-	for (unsigned int i = 0; i < LOG_FILES_MAX; i++) {
-		_cleanup_(fd_close) int fd = open_file(r, i);
+	for (unsigned int i = 0; missing < 2 && i < LOG_FILES_MAX; i++) {
+		struct log_part *p = log_part_open(r->path, i);
 
-		if (fd < 0 || fstat(fd, &st) < 0)
-			return i > 0 ? open_file(r, i - 1)
-				     : -1; /* ours fell out of the rotation: the oldest left */
-		if (st.st_ino == mine.st_ino && st.st_dev == mine.st_dev)
-			return i > 0 ? open_file(r, i - 1) : -1;
-	}
-	return -1;
-}
-
-/* Goes back over `fd` until *lines newlines were seen, takes them off *lines, and leaves the
- * offset behind the last one. */
-static void seek_tail(int fd, int64_t *lines)
-{
-	char chunk[4096];
-	off_t end = lseek(fd, 0, SEEK_END), at = end;
-
-	while (at > 0) {
-		size_t len = (size_t)MIN(at, (off_t)sizeof(chunk));
-
-		at -= (off_t)len;
-		if (pread(fd, chunk, len, at) != (ssize_t)len)
-			break;
-		for (size_t i = len; i > 0; i--) {
-			if (chunk[i - 1] != '\n' || at + (off_t)i == end)
-				continue;
-			if (--*lines == 0) {
-				lseek(fd, at + (off_t)i, SEEK_SET);
-				return;
-			}
+		if (!p) {
+			missing++;
+			continue;
 		}
+		if (log_part_same(p, r->part)) {
+			log_part_free(p);
+			break;
+		}
+		missing = 0;
+		log_part_free(newer);
+		newer = p;
 	}
-	if (end > 0)
-		--*lines;
-	lseek(fd, 0, SEEK_SET);
+	return take_ptr(newer);
 }
 
 static void position(struct log_reader *r)
@@ -115,22 +91,19 @@ static void position(struct log_reader *r)
 	int64_t lines = r->q.tail;
 	unsigned int n = count_files(r);
 
-	if (n == 0)
-		return;
-	if (lines < 0) {
-		r->fd = open_file(r, n - 1);
-		return;
-	}
-	for (unsigned int i = 0; i < n; i++) {
-		fd_close(r->fd);
-		r->fd = open_file(r, i);
-		if (r->fd < 0)
+	if (n > 0 && lines < 0)
+		r->part = log_part_open(r->path, n - 1);
+	for (unsigned int i = 0; lines >= 0 && i < n; i++) {
+		struct log_part *p = log_part_open(r->path, i);
+
+		if (!p)
 			continue;
-		if (lines == 0) {
-			lseek(r->fd, 0, SEEK_END);
-			return;
-		}
-		seek_tail(r->fd, &lines);
+		log_part_free(r->part);
+		r->part = p;
+		if (lines == 0)
+			log_part_to_end(p);
+		else
+			log_part_to_tail(p, &lines);
 		if (lines <= 0)
 			return;
 	}
@@ -138,34 +111,37 @@ static void position(struct log_reader *r)
 
 /* ---- an end that is set ---- */
 
-static uint64_t inode_of(int fd)
+/* The newest file that has this inode, 0: the newest of all. */
+static struct log_part *find_ino(const struct log_reader *r, uint64_t ino)
 {
-	struct stat st;
+	for (unsigned int i = 0, missing = 0; missing < 2 && i < LOG_FILES_MAX; i++) {
+		struct log_part *p = log_part_open(r->path, i);
 
-	return fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_ino : 0;
+		if (p && (ino == 0 || log_part_ino(p) == ino))
+			return p;
+		missing = p ? 0 : missing + 1;
+		log_part_free(p);
+	}
+	return NULL;
 }
 
 /* Whether the file of the end is still there; if it has been rotated away, so has all before it. */
 static bool end_is_ahead(const struct log_reader *r)
 {
-	for (unsigned int i = 0; i < LOG_FILES_MAX; i++) {
-		_cleanup_(fd_close) int fd = open_file(r, i);
+	for (unsigned int i = 0, missing = 0; missing < 2 && i < LOG_FILES_MAX; i++) {
+		_cleanup_(log_part_free) struct log_part *p = log_part_open(r->path, i);
 
-		if (inode_of(fd) == r->q.end.ino)
+		if (p && log_part_same(p, r->end))
 			return true;
-		if (fd < 0 && i > 0)
-			break;
+		missing = p ? 0 : missing + 1;
 	}
 	return false;
 }
 
 static void settle_end(struct log_reader *r)
 {
-	_cleanup_(fd_close) int newest = open_file(r, 0);
-
-	if (r->q.end.ino == 0)
-		r->q.end.ino = inode_of(newest);
-	r->over = r->q.end.ino == 0 || !end_is_ahead(r);
+	r->end = find_ino(r, r->q.end.ino);
+	r->over = !r->end;
 }
 
 /* How much of the open file may still be read. */
@@ -173,9 +149,9 @@ static size_t before_end(const struct log_reader *r)
 {
 	int64_t left;
 
-	if (!r->q.end.known || inode_of(r->fd) != r->q.end.ino)
+	if (!r->end || !log_part_same(r->part, r->end))
 		return LOG_CHUNK;
-	left = r->q.end.offset - lseek(r->fd, 0, SEEK_CUR);
+	left = r->q.end.offset - log_part_at(r->part);
 	return left <= 0 ? 0 : (size_t)MIN(left, (int64_t)LOG_CHUNK);
 }
 
@@ -184,7 +160,7 @@ static size_t before_end(const struct log_reader *r)
 static void watch(struct log_reader *r)
 {
 	struct containers *cs = r->c->cs;
-	_cleanup_(mem_free) char *dir = container_path(r->c, "");
+	_cleanup_(mem_free) char *dir = strndup(r->path, (size_t)(strrchr(r->path, '/') - r->path));
 
 	if (cs->log_watch.loop && dir)
 		r->wd = inotify_add_watch(cs->log_watch.fd, dir,
@@ -200,7 +176,7 @@ int log_reader_open(struct container *c, const struct log_query *q,
 {
 	struct log_reader *r;
 
-	if (str_eq(c->asked.host.log.type, "none"))
+	if (!log_has_file(&c->asked.host))
 		return err_set(e, EOPNOTSUPP, "configured logging driver does not support reading");
 	r = calloc(1, sizeof(*r));
 	if (!r)
@@ -209,7 +185,7 @@ int log_reader_open(struct container *c, const struct log_query *q,
 	r->q = *q;
 	r->ready = ready;
 	r->data = data;
-	r->wd = r->fd = -1;
+	r->wd = -1;
 	r->buf = BUF_INIT(LOG_LINE_BYTES);
 	r->path = container_log_path(c);
 	r->id = str_dup(c->id);
@@ -243,7 +219,8 @@ void log_reader_free(struct log_reader *r)
 		if (!shared)
 			inotify_rm_watch(cs->log_watch.fd, r->wd);
 	}
-	fd_close(r->fd);
+	log_part_free(r->part);
+	log_part_free(r->end);
 	buf_free(&r->buf);
 	free(r->path);
 	free(r->id);
@@ -333,6 +310,64 @@ static bool wanted(const struct log_reader *r, bool is_err, int64_t time_ns)
 	       (r->q.until_ns == 0 || time_ns <= r->q.until_ns);
 }
 
+static int by_key(const void *a, const void *b)
+{
+	yyjson_val *const *ka = a, *const *kb = b;
+
+	return strcmp(yyjson_get_str(*ka), yyjson_get_str(*kb));
+}
+
+/* Go's url.QueryEscape. */
+static void put_escaped(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char ch = (unsigned char)*text;
+
+		if (ch == ' ')
+			buf_add_char(out, '+');
+		else if (ch < 0x80 && (isalnum(ch) || strchr("-_.~", ch)))
+			buf_add_char(out, (char)ch);
+		else
+			buf_printf(out, "%%%02X", ch);
+	}
+}
+
+/* "k=v,k=v ": what --details puts in front of the text. */
+static void put_details(struct buf *out, yyjson_val *attrs)
+{
+	yyjson_val *keys[LOG_DETAILS_MAX], *key;
+	yyjson_obj_iter it;
+	size_t n = 0;
+
+	yyjson_obj_iter_init(attrs, &it);
+	while (n < ARRAY_SIZE(keys) && (key = yyjson_obj_iter_next(&it)))
+		if (yyjson_is_str(yyjson_obj_iter_get_val(key)))
+			keys[n++] = key;
+	qsort(keys, n, sizeof(keys[0]), by_key);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			buf_add_char(out, ',');
+		put_escaped(out, yyjson_get_str(keys[i]));
+		buf_add_char(out, '=');
+		put_escaped(out, yyjson_get_str(yyjson_obj_iter_get_val(keys[i])));
+	}
+	buf_add_char(out, ' ');
+}
+
+/* What stands in front of the text: the time, the details. */
+static void put_prefix(const struct log_reader *r, int64_t time_ns, yyjson_val *root,
+		       struct buf *out)
+{
+	char stamp[CLOCK_TEXT_MAX];
+
+	if (r->q.timestamps) {
+		clock_format(time_ns, stamp);
+		buf_printf(out, "%s ", stamp);
+	}
+	if (r->q.details)
+		put_details(out, yyjson_obj_get(root, "attrs"));
+}
+
 /* One line of the file to what the API sends. */
 static void put_entry(struct log_reader *r, const char *line, size_t len, struct buf *out)
 {
@@ -341,29 +376,23 @@ static void put_entry(struct log_reader *r, const char *line, size_t len, struct
 	const char *stream = yyjson_get_str(yyjson_obj_get(root, "stream"));
 	yyjson_val *text = yyjson_obj_get(root, "log");
 	const char *time = yyjson_get_str(yyjson_obj_get(root, "time"));
+	_cleanup_(buf_free) struct buf prefix = BUF_INIT(LOG_LINE_BYTES);
 	bool is_err = str_eq(stream, "stderr");
 	int64_t time_ns = 0;
-	char stamp[CLOCK_TEXT_MAX + 2] = "";
 	bool dated = time && clock_parse(time, &time_ns) == 0;
 
 	if (dated && r->q.until_ns && time_ns > r->q.until_ns)
 		r->over = true;
 	if (yyjson_is_str(text) && dated && wanted(r, is_err, time_ns)) {
-		size_t total;
-
-		if (r->q.timestamps) {
-			clock_format(time_ns, stamp);
-			stamp[strlen(stamp) + 1] = '\0';
-			stamp[strlen(stamp)] = ' ';
-		}
-		total = strlen(stamp) + yyjson_get_len(text);
+		put_prefix(r, time_ns, root, &prefix);
 		if (!r->c || !r->c->asked.config.tty) {
 			unsigned char head[FRAME_HEAD];
 
-			frame_head(head, is_err ? FRAME_STDERR : FRAME_STDOUT, (uint32_t)total);
+			frame_head(head, is_err ? FRAME_STDERR : FRAME_STDOUT,
+				   (uint32_t)(prefix.len + yyjson_get_len(text)));
 			buf_add(out, head, sizeof(head));
 		}
-		buf_add_text(out, stamp);
+		buf_add(out, buf_text(&prefix), prefix.len);
 		buf_add(out, yyjson_get_str(text), yyjson_get_len(text));
 	}
 	yyjson_doc_free(doc);
@@ -393,14 +422,13 @@ static int fill(struct log_reader *r)
 	bool live = is_live(r); /* before the read: what is written until its end is then seen */
 
 	for (;;) {
+		struct log_part *newer;
 		char *room;
-		ssize_t got;
-		size_t want;
-		int newer;
+		size_t want, got;
 
-		if (r->fd < 0)
-			r->fd = open_file(r, 0);
-		if (r->fd < 0)
+		if (!r->part)
+			r->part = log_part_open(r->path, 0);
+		if (!r->part)
 			return r->q.follow && live ? 0 : -ENODATA;
 		room = buf_reserve(&r->buf, LOG_CHUNK);
 		if (!room) { /* a line beyond all bounds: not ours */
@@ -412,25 +440,23 @@ static int fill(struct log_reader *r)
 		want = before_end(r);
 		if (want == 0)
 			return -ENODATA;
-		got = read(r->fd, room, want);
+		got = log_part_read(r->part, room, want);
+		if (got == 0) {
+			if (r->end && !end_is_ahead(r))
+				return -ENODATA;
+			newer = open_newer(r);
+			if (!newer)
+				return r->q.follow && live ? 0 : -ENODATA;
+			/* It was rotated after our read: what came in between is still there. */
+			got = log_part_read(r->part, room, want);
+			log_part_free(got > 0 ? newer : r->part);
+			if (got == 0)
+				r->part = newer;
+		}
 		if (got > 0) {
-			buf_commit(&r->buf, (size_t)got);
+			buf_commit(&r->buf, got);
 			return 1;
 		}
-		if (r->q.end.known && !end_is_ahead(r))
-			return -ENODATA;
-		newer = open_newer(r);
-		if (newer < 0)
-			return r->q.follow && live ? 0 : -ENODATA;
-		/* It was rotated after our read: what came in between is still there. */
-		got = read(r->fd, room, want);
-		if (got > 0) {
-			buf_commit(&r->buf, (size_t)got);
-			fd_close(newer);
-			return 1;
-		}
-		fd_close(r->fd);
-		r->fd = newer;
 		buf_reset(&r->buf); /* a line that was cut off by a full disk */
 	}
 }

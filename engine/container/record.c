@@ -70,6 +70,12 @@ char *container_path(const struct container *c, const char *name)
 
 char *container_log_path(const struct container *c)
 {
+	const char *const type = c->asked.host.log.type;
+
+	if (str_eq(type, "local"))
+		return str_printf("%s/%s/local-logs/container.log", c->cs->state_dir, c->id);
+	if (str_eq(type, "syslog"))
+		return str_printf("%s/%s/local-logs/container-cached.log", c->cs->state_dir, c->id);
 	return str_printf("%s/%s/%s-json.log", c->cs->state_dir, c->id, c->id);
 }
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 
+#include "engine/container/log_config.h"
 #include "engine/runtime/profile.h"
 #include "engine/runtime/seccomp_default.h"
 #include "init/base/file.h"
@@ -483,32 +484,10 @@ static int write_rootfs(struct spec *s, struct err *e)
 	return 0;
 }
 
-static void write_log(struct spec *s, const char *path)
-{
-	const struct bind_pairs *o = &s->host->log.options;
-	const char *max_size = pairs_get(o, "max-size"), *max_file = pairs_get(o, "max-file");
-	uint64_t size = 0, files = 1;
-
-	if (max_size)
-		str_to_bytes(max_size, &size);
-	if (max_file)
-		str_to_u64(max_file, &files);
-	json_key(&s->w, "log");
-	json_begin_object(&s->w);
-	json_member_str(&s->w, "driver", s->host->log.type);
-	json_member_str(&s->w, "path", path);
-	json_member_i64(&s->w, "max_size", (int64_t)size);
-	json_member_i64(&s->w, "max_file", (int64_t)files);
-	json_end_object(&s->w);
-}
-
 static int write_shim(struct spec *s, struct err *e)
 {
-	_cleanup_(mem_free) char *log_path = container_log_path(s->c);
 	int r;
 
-	if (!log_path)
-		return err_errno(e, ENOMEM, "shim.json");
 	json_begin_object(&s->w);
 	json_member_i64(&s->w, "v", 1);
 	json_member_str(&s->w, "id", s->c->id);
@@ -523,7 +502,8 @@ static int write_shim(struct spec *s, struct err *e)
 	json_member_bool(&s->w, "terminal", s->config->tty);
 	json_member_bool(&s->w, "stdin", s->config->open_stdin);
 	json_member_bool(&s->w, "stdin_once", s->config->stdin_once);
-	write_log(s, log_path);
+	if (r == 0)
+		r = log_write(s->c, &s->w, e);
 	json_member_bool(&s->w, "kill_all", str_eq(s->host->pid_mode, "host"));
 	json_key(&s->w, "seccomp_cache");
 	json_strf(&s->w, "%s/seccomp", s->c->cs->run_dir);

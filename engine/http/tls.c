@@ -1,9 +1,10 @@
 /*
  * TLS transport over mbedTLS 3.6: the only file of the engine that includes its headers.
  *
- * struct tls_context holds the configuration, certificates and key of one listener; struct
- * tls_conn is one connection, a http_transport. The library's I/O callbacks do plain non-blocking
- * socket calls, so the event loop drives everything. Called by server.c (accept) and conn.c.
+ * struct tls_context holds the configuration, certificates and key of one listener or client;
+ * struct tls_conn is one connection, a http_transport. The library's I/O callbacks do plain
+ * non-blocking socket calls, so the event loop drives everything. Called by server.c (accept) and
+ * conn.c.
  */
 #include "engine/http/tls.h"
 
@@ -26,7 +27,7 @@
 
 struct tls_context {
 	mbedtls_ssl_config config;
-	mbedtls_x509_crt certificate, client_ca;
+	mbedtls_x509_crt certificate, ca;
 	mbedtls_pk_context key;
 };
 
@@ -96,8 +97,7 @@ static int load_key(struct tls_context *tls, const char *path, struct err *e)
 	if (r < 0)
 		return fail(e, EINVAL, r, path);
 	if (mbedtls_pk_check_pair(&tls->certificate.pk, &tls->key, random_bytes, NULL) != 0)
-		return err_set(e, EINVAL, "%s: the key does not belong to the server certificate",
-			       path);
+		return err_set(e, EINVAL, "%s: the key does not belong to the certificate", path);
 	return 0;
 }
 
@@ -130,7 +130,7 @@ static int configure(struct tls_context *tls, struct err *e)
 	mbedtls_ssl_conf_max_tls_version(&tls->config, MBEDTLS_SSL_VERSION_TLS1_3);
 	mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
 	mbedtls_ssl_conf_verify(&tls->config, judge_client, tls);
-	mbedtls_ssl_conf_ca_chain(&tls->config, &tls->client_ca, NULL);
+	mbedtls_ssl_conf_ca_chain(&tls->config, &tls->ca, NULL);
 	mbedtls_ssl_conf_rng(&tls->config, random_bytes, NULL);
 	r = mbedtls_ssl_conf_own_cert(&tls->config, &tls->certificate, &tls->key);
 	if (r == 0)
@@ -138,26 +138,73 @@ static int configure(struct tls_context *tls, struct err *e)
 	return r < 0 ? fail(e, EINVAL, r, "TLS configuration") : 0;
 }
 
-int tls_context_new(const struct tls_files *files, struct tls_context **ret_tls, struct err *e)
+static int context_alloc(struct tls_context **ret_tls, struct err *e)
 {
-	_cleanup_(tls_context_free) struct tls_context *tls = calloc(1, sizeof(*tls));
-	int r;
+	struct tls_context *tls = calloc(1, sizeof(*tls));
 
 	if (!tls)
 		return err_set(e, ENOMEM, "out of memory");
 	mbedtls_ssl_config_init(&tls->config);
 	mbedtls_x509_crt_init(&tls->certificate);
-	mbedtls_x509_crt_init(&tls->client_ca);
+	mbedtls_x509_crt_init(&tls->ca);
 	mbedtls_pk_init(&tls->key);
-	if (psa_crypto_init() != PSA_SUCCESS)
-		return err_set(e, EIO, "TLS: no random numbers");
-	r = load_certificates(&tls->certificate, files->certificate, e);
+	*ret_tls = tls;
+	return psa_crypto_init() == PSA_SUCCESS ? 0 : err_set(e, EIO, "TLS: no random numbers");
+}
+
+int tls_context_new(const struct tls_files *files, struct tls_context **ret_tls, struct err *e)
+{
+	_cleanup_(tls_context_free) struct tls_context *tls = NULL;
+	int r = context_alloc(&tls, e);
+
 	if (r == 0)
-		r = load_certificates(&tls->client_ca, files->client_ca, e);
+		r = load_certificates(&tls->certificate, files->certificate, e);
+	if (r == 0)
+		r = load_certificates(&tls->ca, files->client_ca, e);
 	if (r == 0)
 		r = load_key(tls, files->key, e);
 	if (r == 0)
 		r = configure(tls, e);
+	if (r < 0)
+		return r;
+	*ret_tls = take_ptr(tls);
+	return 0;
+}
+
+static int configure_client(struct tls_context *tls, bool skip_verify, bool certified,
+			    struct err *e)
+{
+	int r = mbedtls_ssl_config_defaults(&tls->config, MBEDTLS_SSL_IS_CLIENT,
+					    MBEDTLS_SSL_TRANSPORT_STREAM,
+					    MBEDTLS_SSL_PRESET_DEFAULT);
+
+	if (r < 0)
+		return fail(e, EINVAL, r, "TLS configuration");
+	mbedtls_ssl_conf_min_tls_version(&tls->config, MBEDTLS_SSL_VERSION_TLS1_2);
+	mbedtls_ssl_conf_max_tls_version(&tls->config, MBEDTLS_SSL_VERSION_TLS1_3);
+	mbedtls_ssl_conf_authmode(&tls->config, skip_verify ? MBEDTLS_SSL_VERIFY_NONE
+							    : MBEDTLS_SSL_VERIFY_REQUIRED);
+	mbedtls_ssl_conf_ca_chain(&tls->config, &tls->ca, NULL);
+	mbedtls_ssl_conf_rng(&tls->config, random_bytes, NULL);
+	if (certified)
+		r = mbedtls_ssl_conf_own_cert(&tls->config, &tls->certificate, &tls->key);
+	return r < 0 ? fail(e, EINVAL, r, "TLS configuration") : 0;
+}
+
+int tls_client_new(const struct tls_client_files *files, struct tls_context **ret_tls,
+		   struct err *e)
+{
+	_cleanup_(tls_context_free) struct tls_context *tls = NULL;
+	int r = context_alloc(&tls, e);
+
+	if (r == 0 && files->ca)
+		r = load_certificates(&tls->ca, files->ca, e);
+	if (r == 0 && files->certificate)
+		r = load_certificates(&tls->certificate, files->certificate, e);
+	if (r == 0 && files->certificate)
+		r = load_key(tls, files->key, e);
+	if (r == 0)
+		r = configure_client(tls, files->skip_verify, files->certificate != NULL, e);
 	if (r < 0)
 		return r;
 	*ret_tls = take_ptr(tls);
@@ -170,7 +217,7 @@ void tls_context_free(struct tls_context *tls)
 		return;
 	mbedtls_ssl_config_free(&tls->config);
 	mbedtls_x509_crt_free(&tls->certificate);
-	mbedtls_x509_crt_free(&tls->client_ca);
+	mbedtls_x509_crt_free(&tls->ca);
 	mbedtls_pk_free(&tls->key);
 	free(tls);
 }
@@ -207,7 +254,7 @@ static int bio_recv(void *data, unsigned char *buf, size_t len)
 /* The library's WANT_* as -EAGAIN with the direction noted; anything else ends the connection. */
 static int translate(struct tls_conn *c, int r)
 {
-	if (r == MBEDTLS_ERR_SSL_WANT_READ)
+	if (r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
 		c->wants = EPOLLIN;
 	else if (r == MBEDTLS_ERR_SSL_WANT_WRITE)
 		c->wants = EPOLLOUT;
@@ -252,6 +299,19 @@ static int check_first_byte(struct tls_conn *c, struct err *e)
 	return 0;
 }
 
+/* Why a certificate was refused, in the library's words: it has one line for each reason. */
+static int handshake_failed(struct tls_conn *c, int r, struct err *e)
+{
+	uint32_t flags = mbedtls_ssl_get_verify_result(&c->ssl);
+	char why[256];
+
+	if (r != MBEDTLS_ERR_X509_CERT_VERIFY_FAILED || flags == 0 || flags == UINT32_MAX ||
+	    mbedtls_x509_crt_verify_info(why, sizeof(why), "", flags) <= 0)
+		return fail(e, EPROTO, r, "handshake");
+	why[strcspn(why, "\n")] = '\0';
+	return err_set(e, EPROTO, "handshake: %s", why);
+}
+
 static int tls_handshake(struct http_transport *t, struct err *e)
 {
 	struct tls_conn *c = conn_of(t);
@@ -266,7 +326,7 @@ static int tls_handshake(struct http_transport *t, struct err *e)
 	}
 	if (translate(c, r) == -EAGAIN)
 		return -EAGAIN;
-	return fail(e, EPROTO, r, "handshake");
+	return handshake_failed(c, r, e);
 }
 
 static ssize_t tls_read(struct http_transport *t, void *buf, size_t len)
@@ -357,6 +417,20 @@ struct http_transport *tls_transport(struct tls_context *tls, int fd)
 	}
 	mbedtls_ssl_set_bio(&c->ssl, c, bio_send, bio_recv, NULL);
 	return &c->t;
+}
+
+struct http_transport *tls_client_transport(struct tls_context *tls, int fd, const char *host)
+{
+	struct http_transport *t = tls_transport(tls, fd);
+
+	if (!t)
+		return NULL;
+	conn_of(t)->looked = true; /* that is for a server */
+	if (mbedtls_ssl_set_hostname(&conn_of(t)->ssl, host) != 0) {
+		tls_free(t);
+		return NULL;
+	}
+	return t;
 }
 
 int tls_sha1(const void *data, size_t len, unsigned char ret_hash[TLS_SHA1_LEN])

@@ -36,12 +36,25 @@ static int read_rootfs(yyjson_val *root, struct shim_config *c, struct err *e)
 	return 0;
 }
 
+/* The text of a member object; NULL when it is absent or empty. */
+static int get_object_text(yyjson_val *o, const char *key, char **ret, struct err *e)
+{
+	yyjson_val *v = NULL;
+	int r = json_get_object(o, key, &v, e);
+
+	if (r < 0 || !v || yyjson_obj_size(v) == 0)
+		return r;
+	*ret = yyjson_val_write(v, 0, NULL);
+	return *ret ? 0 : err_errno(e, ENOMEM, "%s", key);
+}
+
 static int read_log(yyjson_val *root, struct shim_config *c, struct err *e)
 {
-	yyjson_val *o = NULL, *attrs = NULL;
+	yyjson_val *o = NULL;
 	uint64_t files = 1;
 	int r = json_get_object(root, "log", &o, e);
 
+	c->log_blocking = true;
 	if (r < 0 || !o)
 		return r;
 	r = json_get_copy(o, "driver", &c->log_driver, e);
@@ -52,17 +65,18 @@ static int read_log(yyjson_val *root, struct shim_config *c, struct err *e)
 	if (r == 0)
 		r = json_get_u64(o, "max_file", &files, e);
 	if (r == 0)
-		r = json_get_object(o, "attrs", &attrs, e);
+		r = json_get_bool(o, "compress", &c->log_compress, e);
+	if (r == 0)
+		r = json_get_bool(o, "blocking", &c->log_blocking, e);
+	if (r == 0)
+		r = get_object_text(o, "attrs", &c->log_attrs, e);
+	if (r == 0)
+		r = get_object_text(o, "syslog", &c->log_syslog, e);
 	if (r < 0)
 		return err_wrap(e, "log");
 	if (files > 1000)
 		return err_set(e, EINVAL, "log.max_file: at most 1000");
 	c->log_max_file = (unsigned int)files;
-	if (attrs && yyjson_obj_size(attrs) > 0) {
-		c->log_attrs = yyjson_val_write(attrs, 0, NULL);
-		if (!c->log_attrs)
-			return err_errno(e, ENOMEM, "log.attrs");
-	}
 	return 0;
 }
 
@@ -141,7 +155,7 @@ int shim_config_read(const char *dir, struct shim_config *ret, struct err *e)
 void shim_config_clear(struct shim_config *c)
 {
 	char *texts[] = { c->id,   c->cgroup,	  c->user,     c->seccomp_cache, c->upper,
-			  c->work, c->log_driver, c->log_path, c->log_attrs };
+			  c->work, c->log_driver, c->log_path, c->log_attrs,	 c->log_syslog };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		free(texts[i]);

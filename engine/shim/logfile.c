@@ -1,8 +1,8 @@
 /*
  * json-file records and their rotation (logfile.h).
  *
- * Data: per stream a buffer with the unfinished line (allocated at first use, a shim of a silent
- * container has none), and one buffer in which the records of one call are put together for one
+ * Data: per stream the unfinished line (a shim of a silent container has no memory for it), and one
+ * buffer in which the records of one call are put together for one
  * write. Called by session.c for each chunk of a container's output.
  */
 #include "engine/shim/logfile.h"
@@ -13,17 +13,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/shim/logpack.h"
 #include "init/base/buf.h"
 #include "init/base/clock.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
+#include "init/base/spawn.h"
 #include "init/base/str.h"
 
-struct unfinished {
-	char *data; /* LOG_LINE_BYTES */
-	size_t len;
-	bool continued; /* a piece of this line has been written */
-	int64_t first_ns; /* its time: all pieces carry it */
+struct log_lines {
+	struct lines l;
+	struct logfile *file;
+	enum log_stream stream;
 };
 
 struct logfile {
@@ -31,10 +32,17 @@ struct logfile {
 	int fd;
 	uint64_t size, max_size;
 	unsigned int max_file;
-	struct unfinished lines[LOG_STREAMS];
+	struct log_lines lines[LOG_STREAMS];
 	struct buf out;
 	bool complained;
+	bool compress;
+	struct child packer; /* pid 0: none runs */
+	unsigned int packing; /* the number that its file has now; 0: it has fallen out */
 };
+
+enum { PACK_OOM_SCORE = 1 }; /* not the shim's: it can be started again */
+
+#define PACK_TEMP ".tmp" /* path.tmp: what the packer writes */
 
 static const char *const stream_names[LOG_STREAMS] = { "stdout", "stderr" };
 
@@ -56,6 +64,8 @@ static int open_file(struct logfile *l, int flags, struct err *e)
 	return 0;
 }
 
+static void on_line(struct lines *lines, const char *text, size_t len, bool whole, int64_t time_ns);
+
 int logfile_open(const char *path, uint64_t max_size, unsigned int max_file, const char *attrs_json,
 		 struct logfile **ret, struct err *e)
 {
@@ -65,11 +75,14 @@ int logfile_open(const char *path, uint64_t max_size, unsigned int max_file, con
 	if (!l)
 		return err_errno(e, ENOMEM, "log file");
 	l->fd = -1;
+	l->packer.pidfd = -1;
 	l->path = str_dup(path);
 	l->attrs = str_dup(attrs_json);
 	l->max_size = max_size;
 	l->max_file = max_file ? max_file : 1;
 	l->out = BUF_INIT(1 << 20);
+	for (int i = 0; i < LOG_STREAMS; i++)
+		l->lines[i] = (struct log_lines){ { .emit = on_line }, l, (enum log_stream)i };
 	if (!l->path || (attrs_json && !l->attrs))
 		return err_errno(e, ENOMEM, "log file");
 	r = open_file(l, 0, e);
@@ -104,23 +117,145 @@ static void flush(struct logfile *l)
 		buf_free(&l->out); /* a burst of control characters must not stay in memory */
 }
 
-static void rotate(struct logfile *l)
+/* --- compression --- */
+
+/* "path", "path.N", "path.N.gz"; false when it is too long. */
+static bool part_name(const struct logfile *l, unsigned int number, const char *suffix,
+		      char name[PATH_MAX])
 {
-	char from[PATH_MAX], to[PATH_MAX];
+	if (number == 0)
+		return str_format(name, PATH_MAX, "%s%s", l->path, suffix) >= 0;
+	return str_format(name, PATH_MAX, "%s.%u%s", l->path, number, suffix) >= 0;
+}
+
+static int start_packer(struct logfile *l, int from, struct err *e)
+{
+	const char *const argv[] = { "skerryd", "worker", LOGPACK_WORKER, NULL };
+	_cleanup_(fd_close) int to = -1;
+	char name[PATH_MAX];
+
+	if (!part_name(l, 0, PACK_TEMP, name))
+		return err_errno(e, ENAMETOOLONG, "log file");
+	(void)unlink(name);
+	to = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (to < 0)
+		return err_errno(e, errno, "%s", name);
+	const struct fd_map fds[] = { { 0, from }, { 1, to } };
+	const struct spawn s = { .argv = argv,
+				 .fds = fds,
+				 .n_fds = 2,
+				 .death_signal = SIGKILL,
+				 .oom_score_adj = PACK_OOM_SCORE };
+
+	return spawn(&s, &l->packer, e);
+}
+
+/* The oldest file that is not compressed yet; one at a time. */
+static void pack_next(struct logfile *l)
+{
+	struct err e = { 0 };
+	char name[PATH_MAX];
+
+	if (!l->compress || l->packer.pid > 0)
+		return;
+	for (unsigned int i = l->max_file - 1; i > 0; i--) {
+		_cleanup_(fd_close) int from = -1;
+
+		if (part_name(l, i, "", name))
+			from = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (from < 0)
+			continue;
+		l->packing = i;
+		if (start_packer(l, from, &e) < 0)
+			log_warn("log file %s is not compressed: %s", name, err_text(&e));
+		return;
+	}
+}
+
+void logfile_compress(struct logfile *l)
+{
+	l->compress = true;
+	pack_next(l);
+}
+
+/* The finished file takes the place of the one that it was made of, wherever that is now. */
+static void put_packed(struct logfile *l, const char *temp)
+{
+	char plain[PATH_MAX], packed[PATH_MAX];
+
+	if (!part_name(l, l->packing, "", plain) ||
+	    !part_name(l, l->packing, LOGPACK_SUFFIX, packed))
+		return;
+	if (rename(temp, packed) == 0)
+		(void)unlink(plain);
+	else
+		log_warn("log file %s is not compressed: %s", plain, strerror(errno));
+}
+
+bool logfile_reaped(struct logfile *l, pid_t pid, int status)
+{
+	char temp[PATH_MAX], text[64];
+
+	if (l->packer.pid <= 0 || pid != l->packer.pid)
+		return false;
+	fd_close(l->packer.pidfd);
+	l->packer = (struct child){ .pidfd = -1 };
+	if (!part_name(l, 0, PACK_TEMP, temp))
+		return true;
+	if (status == 0 && l->packing > 0)
+		put_packed(l, temp);
+	(void)unlink(temp);
+	if (status == 0)
+		pack_next(l);
+	else /* tried again after the next rotation */
+		log_warn("log file %s.%u is not compressed: its worker ended with %s", l->path,
+			 l->packing, child_status_text(status, text, sizeof(text)));
+	return true;
+}
+
+/* --- rotation --- */
+
+/* Moves one file, in whichever form it is, to the next number. */
+static void shift(struct logfile *l, unsigned int from)
+{
+	static const char *const forms[] = { "", LOGPACK_SUFFIX };
+	char a[PATH_MAX], b[PATH_MAX];
 	struct err e = { 0 };
 
-	flush(l);
-	for (unsigned int i = l->max_file - 1; i > 0; i--) {
-		if (str_format(to, sizeof(to), "%s.%u", l->path, i) < 0)
+	for (size_t i = 0; i < ARRAY_SIZE(forms) - (from == 0); i++) {
+		if (!part_name(l, from, forms[i], a) || !part_name(l, from + 1, forms[i], b))
 			return;
-		(void)str_format(from, sizeof(from), i > 1 ? "%s.%u" : "%s", l->path, i - 1);
-		if (rename(from, to) < 0 && errno != ENOENT) {
-			err_errno(&e, errno, "%s", to);
+		if (rename(a, b) < 0 && errno != ENOENT) {
+			err_errno(&e, errno, "%s", b);
 			complain(l, "rotating", &e);
 		}
 	}
+}
+
+static void drop_oldest(struct logfile *l)
+{
+	char name[PATH_MAX];
+
+	if (part_name(l, l->max_file - 1, "", name))
+		(void)unlink(name);
+	if (part_name(l, l->max_file - 1, LOGPACK_SUFFIX, name))
+		(void)unlink(name);
+}
+
+static void rotate(struct logfile *l)
+{
+	struct err e = { 0 };
+
+	flush(l);
+	if (l->max_file > 1)
+		drop_oldest(l);
+	for (unsigned int i = l->max_file - 1; i > 0; i--)
+		shift(l, i - 1);
+	if (l->packing > 0 && ++l->packing >= l->max_file)
+		l->packing = 0;
 	if (open_file(l, O_TRUNC, &e) < 0)
 		complain(l, "rotating", &e);
+	pack_next(l);
 }
 
 /* Length of the valid UTF-8 sequence at p, 0 when there is none. */
@@ -205,55 +340,24 @@ static void add_record(struct logfile *l, enum log_stream stream, const char *da
 	buf_printf(&l->out, ",\"time\":\"%s\"}\n", time);
 }
 
-/* Writes the unfinished line as it stands. */
-static void end_line(struct logfile *l, enum log_stream stream, bool whole, int64_t real_ns)
+static void on_line(struct lines *lines, const char *text, size_t len, bool whole, int64_t time_ns)
 {
-	struct unfinished *u = &l->lines[stream];
+	struct log_lines *of = container_of(lines, struct log_lines, l);
 
-	if (!u->continued)
-		u->first_ns = real_ns;
-	add_record(l, stream, u->data ? u->data : "", u->len, whole, u->first_ns);
-	u->len = 0;
-	u->continued = !whole;
+	add_record(of->file, of->stream, text, len, whole, time_ns);
 }
 
 void logfile_write(struct logfile *l, enum log_stream stream, const char *data, size_t len,
 		   int64_t real_ns)
 {
-	struct unfinished *u = &l->lines[stream];
-
-	if (!u->data)
-		u->data = malloc(LOG_LINE_BYTES);
-	if (!u->data)
-		return;
-	while (len > 0) {
-		const char *newline = memchr(data, '\n', len);
-		size_t line = newline ? (size_t)(newline - data) : len;
-		size_t n = MIN(line, LOG_LINE_BYTES - u->len);
-
-		memcpy(u->data + u->len, data, n);
-		u->len += n;
-		data += n;
-		len -= n;
-		if (newline && n == line) {
-			end_line(l, stream, true, real_ns);
-			data++;
-			len--;
-		} else if (u->len == LOG_LINE_BYTES) {
-			end_line(l, stream, false, real_ns);
-		}
-	}
+	lines_take(&l->lines[stream].l, data, len, real_ns);
 	flush(l);
 }
 
 void logfile_end(struct logfile *l, enum log_stream stream)
 {
-	struct unfinished *u = &l->lines[stream];
-
-	if (u->len > 0)
-		end_line(l, stream, false, clock_real_ns());
-	free(u->data);
-	*u = (struct unfinished){ 0 };
+	lines_flush(&l->lines[stream].l, clock_real_ns());
+	lines_free(&l->lines[stream].l);
 	flush(l);
 }
 
@@ -262,8 +366,7 @@ uint64_t logfile_sync_lines(struct logfile *l)
 	struct stat st;
 
 	for (int i = 0; i < LOG_STREAMS; i++)
-		if (l->lines[i].len > 0)
-			end_line(l, (enum log_stream)i, false, clock_real_ns());
+		lines_flush(&l->lines[i].l, clock_real_ns());
 	flush(l);
 	return l->fd >= 0 && fstat(l->fd, &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
@@ -278,10 +381,11 @@ void logfile_free(struct logfile *l)
 	if (!l)
 		return;
 	fd_close(l->fd);
+	child_free(&l->packer); /* the next run begins that file again */
 	free(l->path);
 	free(l->attrs);
 	for (int i = 0; i < LOG_STREAMS; i++)
-		free(l->lines[i].data);
+		lines_free(&l->lines[i].l);
 	buf_free(&l->out);
 	free(l);
 }

@@ -3,18 +3,22 @@
  *
  * One line of output is one JSON object: {"log":"text\n","stream":"stdout","time":"…"}; a line over
  * LOG_LINE_BYTES comes in pieces without the "\n", as Docker's copier cuts it. Files are rotated by
- * size: path, path.1, … path.(max_file - 1).
+ * size: path, path.1, … path.(max_file - 1); with compression a rotated file becomes path.N.gz a
+ * while later (logpack.h).
  */
 #ifndef SKERRY_SHIM_LOGFILE_H
 #define SKERRY_SHIM_LOGFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "engine/data/lines.h"
 #include "init/base/err.h"
 #include "init/base/util.h"
 
-enum { LOG_LINE_BYTES = 16384 }; /* moby daemon/logger/copier.go, defaultBufSize */
+enum { LOG_LINE_BYTES = LINE_BYTES };
 
 enum log_stream { LOG_STDOUT, LOG_STDERR, LOG_STREAMS };
 
@@ -24,6 +28,11 @@ struct logfile; /* opaque */
  * 0: no rotation. */
 int logfile_open(const char *path, uint64_t max_size, unsigned int max_file, const char *attrs_json,
 		 struct logfile **ret, struct err *e);
+/* Compresses what is rotated away from now on, and what an earlier run left uncompressed; one
+ * process at a time, whose end the owner hands to logfile_reaped. */
+void logfile_compress(struct logfile *l);
+/* Was pid that process? Then its file takes its place. */
+bool logfile_reaped(struct logfile *l, pid_t pid, int status);
 /* Takes output as it comes; complete lines are in the file when it returns. A full disk loses
  * lines, never blocks. */
 void logfile_write(struct logfile *l, enum log_stream stream, const char *data, size_t len,

@@ -44,8 +44,10 @@
  *    "terminal":true,   as process.terminal of config.json, which is read when this is absent
  *    "stdin":true, "stdin_once":true,
  *        OpenStdin, StdinOnce: stdin closes for ever when its first client ends
- *    "log":{"driver":"json-file|none","path":"/x-json.log","max_size":BYTES|0,"max_file":N,
- *           "attrs":{"k":"v"}},
+ *    "log":{"driver":"json-file|local|syslog|none","path":"/x-json.log","max_size":BYTES|0,
+ *           "max_file":N,"compress":B,"attrs":{"k":"v"},"blocking":B,"syslog":{...}},
+ *        local: the same records; where they lie is the engine's choice. syslog: path may be
+ *        absent; what the object holds is for syslog/syslog.h. blocking: absent is true
  *    "joins":[{"kind":"pid","pid":N,"cgroup":"containers/<id>"},
  *             {"kind":"user","owner_of":"/run/skerry/netns/<id>"}, ...],
  *        namespaces (pid, ipc, network, uts, user) of the process N, which must be in that cgroup;

@@ -56,6 +56,11 @@ static void hold(struct session *s, int change)
 		set_reading(s);
 }
 
+void session_hold(struct session *s, bool on)
+{
+	hold(s, on ? 1 : -1);
+}
+
 /* The time to take something begins anew. */
 static void watch_stall(struct client *c)
 {
@@ -114,6 +119,8 @@ static void deliver(struct session *s, enum log_stream stream, const char *data,
 	frame_head(header, stream == LOG_STDOUT ? FRAME_STDOUT : FRAME_STDERR, (uint32_t)len);
 	if (s->log)
 		logfile_write(s->log, stream, data, len, clock_real_ns());
+	if (s->sink)
+		sink_write(s->sink, stream, data, len, clock_real_ns());
 	list_for_each_safe(c, tmp, &s->clients, link)
 		if (c->wants[stream])
 			client_send(c, s->tty ? NULL : header, data, len);
@@ -132,6 +139,8 @@ static void close_output(struct session_output *o)
 	fd_close(take_fd(o->fd));
 	if (s->log)
 		logfile_end(s->log, o->stream);
+	if (s->sink)
+		sink_end_stream(s->sink, o->stream);
 	if (!session_is_drained(s))
 		return;
 	session_close_stdin(s);

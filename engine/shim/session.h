@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "engine/shim/logfile.h"
+#include "engine/shim/sink.h"
 #include "init/base/err.h"
 #include "init/base/loop.h"
 
@@ -29,6 +30,7 @@ struct session_output {
 struct session {
 	struct loop *loop;
 	struct logfile *log; /* not owned, NULL: none */
+	struct sink *sink; /* the same */
 	bool tty;
 	bool stdin_once; /* stdin closes with the first client's */
 	struct session_output out[2];
@@ -38,7 +40,7 @@ struct session {
 	size_t in_len, in_off;
 	struct list clients;
 	unsigned int n_clients;
-	int paused; /* clients that hold up the reading */
+	int paused; /* clients (and the sink) that hold up the reading */
 	bool ended; /* session_end() was called */
 	int stall_ms; /* for clients that attach from now on; 0: no limit */
 	/* called once when all outputs are at their end; may free the session */
@@ -62,6 +64,8 @@ bool session_is_drained(const struct session *s);
 /* Reads what is there now, then ends the outputs; `drained` is not called any more. false: a client
  * does not take its data; then nothing has ended and the caller tries again later. */
 bool session_finish(struct session *s);
+/* The reading of outputs waits (true) until it may go on; each call needs its opposite. */
+void session_hold(struct session *s, bool on);
 /* Another patience, also for those that are attached. */
 void session_set_stall(struct session *s, int ms);
 /* The clients' end of file, after the owner has told the end of the process; who still has data

@@ -88,10 +88,20 @@ static void finish(struct shim *s)
 		shim_leave(s);
 }
 
+/* All output is read and, where it goes elsewhere, sent or given up. */
 static void maybe_finish(struct shim *s)
 {
-	if (s->ending && (s->reaped || s->proc.pid <= 0) && session_is_drained(&s->session))
+	if (!s->ending || (!s->reaped && s->proc.pid > 0) || !session_is_drained(&s->session))
+		return;
+	if (s->sink && !sink_is_finished(s->sink))
+		sink_finish(s->sink);
+	else
 		finish(s);
+}
+
+static void on_sink_finished(void *data)
+{
+	maybe_finish(data);
 }
 
 static void on_drained(struct session *session, void *data)
@@ -105,6 +115,8 @@ static void on_drain_timeout(struct timer_event *ev)
 {
 	struct shim *s = container_of(ev, struct shim, drain);
 
+	if (s->sink)
+		sink_give_up(s->sink);
 	if (session_finish(&s->session))
 		maybe_finish(s);
 	else /* the client's own time limits this */
@@ -318,6 +330,9 @@ static void on_sigchld(struct signal_event *ev, const struct signalfd_siginfo *i
 
 	(void)info;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if ((s->log && logfile_reaped(s->log, pid, status)) ||
+		    (s->sink && sink_reaped(s->sink, pid, status)))
+			continue;
 		/* the runner may not have said its pid yet */
 		if (s->proc.pid <= 0 && pid != s->proc.runner && s->sync_io.loop)
 			on_sync(&s->sync_io, EPOLLIN);
@@ -443,19 +458,87 @@ static int create(struct shim *s, struct err *e)
 		       : 0;
 }
 
+/* --- the log --- */
+
+static void on_sink_ready(void *data, int r, const struct err *why)
+{
+	struct shim *s = data;
+	struct err e = *why;
+
+	if (s->ending)
+		return;
+	if (r < 0)
+		err_wrap(&e, "failed to initialize logging driver");
+	else
+		r = create(s, &e);
+	if (r < 0)
+		never_ran(s, &e, RUNTIME_EXIT_SETUP);
+}
+
+static void on_sink_hold(void *data, bool on)
+{
+	struct shim *s = data;
+
+	session_hold(&s->session, on);
+}
+
+static int open_sink(struct shim *s, struct err *e)
+{
+	const struct sink_config cfg = {
+		.loop = s->loop,
+		.json = s->cfg.log_syslog,
+		.blocking = s->cfg.log_blocking,
+		.ready = on_sink_ready,
+		.hold = on_sink_hold,
+		.finished = on_sink_finished,
+		.data = s,
+	};
+	int r = sink_open(&cfg, &s->sink, e);
+
+	s->session.sink = s->sink;
+	return r < 0 ? err_wrap(e, "failed to initialize logging driver") : 0;
+}
+
+static int open_file(struct shim *s, struct err *e)
+{
+	int r = logfile_open(s->cfg.log_path, s->cfg.log_max_size, s->cfg.log_max_file,
+			     s->cfg.log_attrs, &s->log, e);
+
+	if (r == 0 && s->cfg.log_compress)
+		logfile_compress(s->log);
+	s->session.log = s->log;
+	return r;
+}
+
+/* What the drivers need: the file is all of the first two, and what can be read of the third. */
 static int open_log(struct shim *s, struct err *e)
 {
-	const char *driver = s->cfg.log_driver;
+	static const struct {
+		const char *driver;
+		bool file, sink;
+	} drivers[] = {
+		{ "json-file", true, false },
+		{ "local", true, false },
+		{ "syslog", false, true },
+		{ "none", false, false },
+	};
+	const char *driver = s->cfg.log_driver ? s->cfg.log_driver : "none";
+	size_t i = 0;
+	int r = 0;
 
-	if (!driver || str_eq(driver, "none"))
-		return 0;
-	if (!str_eq(driver, "json-file"))
-		return err_set(e, EOPNOTSUPP,
-			       "log.driver: \"%s\" is not supported (json-file, none)", driver);
-	if (!s->cfg.log_path)
+	while (i < ARRAY_SIZE(drivers) && !str_eq(drivers[i].driver, driver))
+		i++;
+	if (i == ARRAY_SIZE(drivers))
+		return err_set(e, EOPNOTSUPP, "log.driver: \"%s\" is not supported", driver);
+	if (drivers[i].file && !s->cfg.log_path)
 		return err_set(e, EINVAL, "log.path: is missing");
-	return logfile_open(s->cfg.log_path, s->cfg.log_max_size, s->cfg.log_max_file,
-			    s->cfg.log_attrs, &s->log, e);
+	if (drivers[i].sink && !s->cfg.log_syslog)
+		return err_set(e, EINVAL, "log.syslog: is missing");
+	if (s->cfg.log_path && (drivers[i].file || drivers[i].sink))
+		r = open_file(s, e);
+	if (r == 0 && drivers[i].sink)
+		r = open_sink(s, e);
+	return r;
 }
 
 static int set_up(struct shim *s, struct err *e)
@@ -496,8 +579,7 @@ static int run(struct shim *s)
 		r = isolate(s, &e);
 	if (r == 0)
 		r = open_log(s, &e);
-	s->session.log = s->log;
-	if (r == 0)
+	if (r == 0 && !s->sink) /* else once that is ready */
 		r = create(s, &e);
 	if (r < 0 && (!s->loop || s->listen_fd < 0)) {
 		log_error("shim %s: %s", s->dir, err_text(&e));
@@ -518,6 +600,7 @@ static void shim_clear(struct shim *s)
 		exec_free_all(s);
 		conn_free_all(s);
 		session_clear(&s->session);
+		sink_free(s->sink);
 		timer_clear(&s->leave);
 		timer_clear(&s->drain);
 	}

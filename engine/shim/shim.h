@@ -48,6 +48,8 @@ struct shim_config {
 	char *log_driver, *log_path, *log_attrs;
 	uint64_t log_max_size;
 	unsigned int log_max_file;
+	bool log_compress, log_blocking;
+	char *log_syslog; /* JSON of the object */
 	int oom_score_adj;
 };
 
@@ -67,6 +69,7 @@ struct shim {
 	char *kept; /* runtime_create.kept */
 	struct shim_config cfg;
 	struct logfile *log;
+	struct sink *sink;
 	struct session session;
 	struct runtime_process proc;
 	struct io_event sync_io;

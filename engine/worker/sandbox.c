@@ -109,6 +109,8 @@ static int drop_privileges(const struct worker_sandbox *s, struct err *e)
 		r = err_errno(e, errno, "cannot set no_new_privs");
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = err_errno(e, errno, "cannot make the worker undumpable");
+	if (r == 0 && s->death_signal && prctl(PR_SET_PDEATHSIG, s->death_signal) < 0)
+		r = err_errno(e, errno, "cannot tie the worker to its parent");
 	return r;
 }
 

@@ -32,7 +32,8 @@ enum {
 		1, /* memory, time, signals to itself, open descriptors; always allowed */
 	WORKER_CALLS_FILES = 2, /* open, make, rename, remove, change files */
 	WORKER_CALLS_NET = 4, /* sockets of the inet families, polling */
-	WORKER_CALLS_OWNERS = 8 /* chown, mknod, setxattr: what an unpacked archive needs */
+	WORKER_CALLS_OWNERS = 8, /* chown, mknod, setxattr: what an unpacked archive needs */
+	WORKER_CALLS_LOOK = 16 /* open and stat alone: what the resolver of names needs */
 };
 
 struct worker_sandbox {
@@ -52,6 +53,7 @@ struct worker_sandbox {
 	uint64_t max_file_size; /* bytes, 0: no limit */
 	uint64_t max_files; /* open descriptors, 0: 256 */
 	bool optional_landlock; /* go on where the kernel has no Landlock (hosts of tests) */
+	int death_signal; /* PR_SET_PDEATHSIG again, which a change of user takes away; 0: none */
 };
 
 /* For max_memory: what the process has now and `more` bytes; 0 when that cannot be told. Needs

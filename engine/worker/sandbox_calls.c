@@ -12,6 +12,8 @@
 #include "engine/worker/sandbox_priv.h"
 #include "init/base/util.h"
 
+enum { LOOK_AND_FILES = WORKER_CALLS_LOOK | WORKER_CALLS_FILES };
+
 static const struct {
 	unsigned group;
 	const char *name;
@@ -73,14 +75,14 @@ static const struct {
 	{ WORKER_CALLS_BASE, "exit" },
 	{ WORKER_CALLS_BASE, "exit_group" },
 	/* files */
-	{ WORKER_CALLS_FILES, "openat" },
+	{ LOOK_AND_FILES, "openat" },
 	{ WORKER_CALLS_FILES, "openat2" },
-	{ WORKER_CALLS_FILES, "open" },
-	{ WORKER_CALLS_FILES, "stat" },
-	{ WORKER_CALLS_FILES, "lstat" },
-	{ WORKER_CALLS_FILES, "newfstatat" },
-	{ WORKER_CALLS_FILES, "statx" },
-	{ WORKER_CALLS_FILES, "fstatfs" },
+	{ LOOK_AND_FILES, "open" },
+	{ LOOK_AND_FILES, "stat" },
+	{ LOOK_AND_FILES, "lstat" },
+	{ LOOK_AND_FILES, "newfstatat" },
+	{ LOOK_AND_FILES, "statx" },
+	{ LOOK_AND_FILES, "fstatfs" },
 	{ WORKER_CALLS_FILES, "faccessat" },
 	{ WORKER_CALLS_FILES, "faccessat2" },
 	{ WORKER_CALLS_FILES, "access" },

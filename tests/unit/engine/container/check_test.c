@@ -23,11 +23,71 @@ static int take(const char *host, const char *config, struct create_config *c, c
 	return r < 0 ? r : create_config_check(c, warnings, e);
 }
 
+#define LOG(type, options) "\"LogConfig\":{\"Type\":\"" type "\",\"Config\":{" options "}}"
+
 static const struct {
 	const char *host, *config;
 	int error;
 	const char *text;
 } refusals[] = {
+	{ LOG("odd", ""), NULL, EINVAL, "logger: no log driver named 'odd' is registered" },
+	{ LOG("journald", ""), NULL, EINVAL, "no log driver named 'journald' is registered" },
+	{ LOG("none", "\"tag\":\"x\""), NULL, EINVAL, "invalid logging opts for driver none" },
+	{ LOG("json-file", "\"odd\":\"1\""), NULL, EINVAL,
+	  "unknown log opt 'odd' for json-file log driver" },
+	{ LOG("local", "\"syslog-address\":\"x\""), NULL, EINVAL,
+	  "unknown log opt 'syslog-address' for local log driver" },
+	{ LOG("syslog", "\"odd\":\"1\""), NULL, EINVAL,
+	  "unknown log opt 'odd' for syslog log driver" },
+	{ LOG("syslog", "\"max-size\":\"1m\""), NULL, EINVAL,
+	  "unknown log opt 'max-size' for syslog log driver" },
+	{ LOG("syslog", "\"syslog-address\":\"http://h\""), NULL, EINVAL,
+	  "log opt syslog-address: unsupported scheme: 'http'" },
+	{ LOG("syslog", "\"syslog-address\":\"unix:///not/there\""), NULL, EINVAL,
+	  "log opt syslog-address: /not/there: " },
+	{ LOG("syslog", "\"syslog-facility\":\"odd\""), NULL, EINVAL,
+	  "log opt syslog-facility: invalid syslog facility" },
+	{ LOG("syslog", "\"syslog-format\":\"odd\""), NULL, EINVAL,
+	  "log opt syslog-format: Invalid syslog format" },
+	{ LOG("syslog", "\"tag\":\"{{.Odd}}\""), NULL, EINVAL, "tag" },
+	{ LOG("syslog", "\"cache-max-file\":\"1\""), NULL, EINVAL, "cache-compress" },
+	{ LOG("syslog", "\"cache-max-size\":\"0\""), NULL, EINVAL, "cache-max-size" },
+	{ LOG("syslog", "\"syslog-tls-skip-verify\":\"true\",\"syslog-address\":\"tcp://h\""), NULL,
+	  EINVAL, "log opt syslog-tls-skip-verify: needs a syslog-address with tcp+tls://" },
+	{ LOG("syslog", "\"syslog-address\":\"tcp+tls://h\""), NULL, EINVAL,
+	  "log opt syslog-tls-ca-cert: is needed" },
+	{ LOG("syslog", "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-ca-cert\":\"/not/there\""),
+	  NULL, EINVAL, "log opt syslog-tls-ca-cert: /not/there: " },
+	{ LOG("syslog", "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-ca-cert\":\"rel\""), NULL,
+	  EINVAL, "log opt syslog-tls-ca-cert: 'rel' is not an absolute path" },
+	{ LOG("syslog",
+	      "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-ca-cert\":\"/etc/passwd\""),
+	  NULL, EINVAL, "log opts syslog-tls-*: /etc/passwd: " },
+	{ LOG("syslog", "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-cert\":\"/etc/passwd\","
+			"\"syslog-tls-skip-verify\":\"true\""),
+	  NULL, EINVAL, "log opts syslog-tls-cert and syslog-tls-key go together" },
+	{ LOG("json-file", "\"max-size\":\"x\""), NULL, EINVAL, "max-size" },
+	{ LOG("json-file", "\"max-file\":\"0\""), NULL, EINVAL, "max-file" },
+	{ LOG("json-file", "\"max-file\":\"1001\""), NULL, EINVAL, "max-file" },
+	{ LOG("json-file", "\"compress\":\"yes\""), NULL, EINVAL, "compress" },
+	{ LOG("json-file", "\"compress\":\"true\""), NULL, EINVAL,
+	  "compress cannot be true when max-file is less than 2 or max-size is not set" },
+	{ LOG("json-file", "\"compress\":\"1\",\"max-file\":\"2\""), NULL, EINVAL, "max-size" },
+	{ LOG("local", "\"max-file\":\"1\""), NULL, EINVAL,
+	  "compression cannot be enabled when max file count is 1" },
+	{ LOG("json-file", "\"labels-regex\":\"(\""), NULL, EINVAL, "labels-regex" },
+	{ LOG("json-file", "\"env-regex\":\"a{9}\""), NULL, EINVAL, "env-regex" },
+	{ LOG("json-file", "\"env-regex\":\"(a)\\\\1\""), NULL, EINVAL, "env-regex" },
+	{ LOG("json-file", "\"tag\":\"{{.Odd}}\""), NULL, EINVAL, "tag: '{{.Odd}}'" },
+	{ LOG("json-file", "\"tag\":\"a{{.ID\""), NULL, EINVAL, "tag: '{{.ID'" },
+	{ LOG("json-file", "\"mode\":\"odd\""), NULL, EINVAL,
+	  "logger: logging mode not supported: odd" },
+	{ LOG("json-file", "\"max-buffer-size\":\"1m\""), NULL, EINVAL,
+	  "max-buffer-size option is only supported with 'mode=non-blocking'" },
+	{ LOG("json-file", "\"mode\":\"non-blocking\",\"max-buffer-size\":\"x\""), NULL, EINVAL,
+	  "error parsing option max-buffer-size" },
+	{ LOG("json-file", "\"cache-disabled\":\"x\""), NULL, EINVAL,
+	  "invalid value for option cache-disabled: x" },
 	{ "\"Memory\":1", NULL, EINVAL, "Minimum memory limit allowed is 6MB" },
 	{ "\"MemorySwap\":9000000", NULL, EINVAL, "always set the Memory limit" },
 	{ "\"Memory\":9000000,\"MemorySwap\":8000000", NULL, EINVAL,
@@ -136,6 +196,22 @@ TEST(taken)
 		const char *host, *config;
 	} rows[] = {
 		{ "\"Memory\":6291456,\"MemorySwap\":-1", NULL },
+		{ LOG("json-file",
+		      "\"max-size\":\"1m\",\"max-file\":\"2\",\"compress\":\"true\","
+		      "\"labels\":\"a\",\"labels-regex\":\"^a\",\"env\":\"b\","
+		      "\"env-regex\":\"\",\"tag\":\"x{{.Name}}\",\"mode\":\"blocking\""),
+		  NULL },
+		{ LOG("syslog", ""), NULL },
+		{ LOG("syslog",
+		      "\"syslog-address\":\"tcp+tls://h\",\"syslog-tls-skip-verify\":\"true\","
+		      "\"syslog-facility\":\"local3\",\"syslog-format\":\"rfc5424micro\","
+		      "\"tag\":\"{{.Name}}\",\"labels\":\"a\",\"cache-disabled\":\"true\","
+		      "\"mode\":\"non-blocking\",\"max-buffer-size\":\"64k\""),
+		  NULL },
+		{ LOG("local", "\"max-size\":\"1m\",\"max-file\":\"1\",\"compress\":\"0\","
+			       "\"mode\":\"non-blocking\",\"max-buffer-size\":\"4m\","
+			       "\"cache-disabled\":\"true\""),
+		  NULL },
 		{ "\"MemorySwap\":-1", NULL },
 		{ "\"CpuQuota\":-1,\"CpuPeriod\":1000000", NULL },
 		{ "\"NanoCpus\":10000000,\"CpusetCpus\":\"0\",\"CpusetMems\":\"0\"", NULL },

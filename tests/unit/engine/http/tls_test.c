@@ -21,6 +21,7 @@
 #include "init/base/str.h"
 #include "engine/http/server.h"
 #include "engine/http/tls.h"
+#include "engine/http/transport.h"
 
 static const char make_pki[] =
 	"new='openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'\n"
@@ -593,4 +594,85 @@ TEST(wrong_files_are_named)
 	CHECK(strstr(err_text(&e), "server-key.pem"));
 	CHECK_INT(load(&w, "server.pem", "ca-key.pem", "ca.pem", &e), -EINVAL);
 	CHECK(strstr(err_text(&e), "does not belong"));
+}
+
+/* --- the client's side of tls.c --------------------------------------------------------------- */
+
+static void tell(char *seen, size_t size, const char *what, const char *why)
+{
+	snprintf(seen, size, "%s%s", what, why);
+}
+
+/* Shakes hands and asks for /hello; what came of it. */
+static const char *ask(struct world *w, const struct tls_client_files *files, const char *host)
+{
+	_cleanup_(tls_context_free) struct tls_context *tls = NULL;
+	static char seen[1024];
+	struct http_transport *t;
+	struct err e = { 0 };
+	bool asked = false;
+	int r = tls_client_new(files, &tls, &e);
+
+	if (r < 0) {
+		tell(seen, sizeof(seen), "files: ", err_text(&e));
+		return seen;
+	}
+	t = tls_client_transport(tls, connect_to(w->port), host);
+	r = -EAGAIN;
+	for (int i = 0; i < 5000 && r == -EAGAIN; i++) {
+		loop_once(w->loop, 1);
+		r = t->ops->handshake(t, &e);
+	}
+	tell(seen, sizeof(seen), "handshake: ", err_text(&e));
+	for (int i = 0; i < 5000 && r == 0; i++) {
+		ssize_t n = t->ops->read(t, seen, sizeof(seen) - 1);
+
+		if (n > 0) {
+			seen[n] = '\0';
+			break;
+		}
+		if (n != -EAGAIN) {
+			tell(seen, sizeof(seen), "closed", "");
+			break;
+		}
+		if (!asked)
+			asked = t->ops->write(t, REQ("GET /hello") "\r\n",
+					      strlen(REQ("GET /hello") "\r\n")) > 0;
+		loop_once(w->loop, 1);
+	}
+	t->ops->free(t);
+	return seen;
+}
+
+TEST(client_side)
+{
+	_cleanup_(world_close) struct world w;
+	char ca[400], other[400], cert[400], key[400], other_key[400];
+	struct tls_client_files files;
+
+	world_open(&w);
+	files = (struct tls_client_files){
+		.ca = file_in(&w, "ca.pem", ca),
+		.certificate = file_in(&w, "ca-client.pem", cert),
+		.key = file_in(&w, "ca-client-key.pem", key),
+	};
+	CHECK_STR(strstr(ask(&w, &files, "server"), "\r\n\r\n"), "\r\n\r\nhello");
+	/* another name, another authority */
+	CHECK(strstr(ask(&w, &files, "elsewhere"), "does not match with the expected CN"));
+	files.ca = file_in(&w, "other.pem", other);
+	CHECK(strstr(ask(&w, &files, "server"), "not correctly signed by the trusted CA"));
+	/* whoever it is */
+	files.skip_verify = true;
+	CHECK(strstr(ask(&w, &files, "elsewhere"), "hello"));
+	files.ca = NULL;
+	CHECK(strstr(ask(&w, &files, "elsewhere"), "hello"));
+	/* without what the server asks for */
+	files.certificate = files.key = NULL;
+	CHECK(!strstr(ask(&w, &files, "server"), "hello"));
+	/* files that are none */
+	files.certificate = cert;
+	files.key = file_in(&w, "other-client-key.pem", other_key);
+	CHECK(strstr(ask(&w, &files, "server"), "the key does not belong to the certificate"));
+	files = (struct tls_client_files){ .ca = "/not/there" };
+	CHECK(str_starts(ask(&w, &files, "server"), "files: "));
 }
