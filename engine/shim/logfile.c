@@ -34,6 +34,8 @@ struct logfile {
 	unsigned int max_file;
 	struct log_lines lines[LOG_STREAMS];
 	struct buf out;
+	int64_t stamp_ns; /* that `stamp` tells: the lines of one chunk have one time */
+	char stamp[CLOCK_TEXT_MAX];
 	bool complained;
 	bool compress;
 	struct child packer; /* pid 0: none runs */
@@ -325,19 +327,28 @@ static void add_escaped(struct buf *out, const char *data, size_t len)
 static void add_record(struct logfile *l, enum log_stream stream, const char *data, size_t len,
 		       bool whole, int64_t real_ns)
 {
-	char time[CLOCK_TEXT_MAX];
+	struct buf *out = &l->out;
 
 	if (l->max_size && l->size + l->out.len >= l->max_size)
 		rotate(l);
 	if (l->out.len > 4 * LOG_LINE_BYTES)
 		flush(l);
-	clock_format(real_ns, time);
-	buf_add_text(&l->out, "{\"log\":\"");
-	add_escaped(&l->out, data, len);
-	buf_printf(&l->out, "%s\",\"stream\":\"%s\"", whole ? "\\n" : "", stream_names[stream]);
-	if (l->attrs)
-		buf_printf(&l->out, ",\"attrs\":%s", l->attrs);
-	buf_printf(&l->out, ",\"time\":\"%s\"}\n", time);
+	if (!l->stamp[0] || l->stamp_ns != real_ns)
+		clock_format(real_ns, l->stamp);
+	l->stamp_ns = real_ns;
+	buf_add_text(out, "{\"log\":\"");
+	add_escaped(out, data, len);
+	buf_add_text(out, whole ? "\\n\",\"stream\":\"" : "\",\"stream\":\"");
+	buf_add_text(out, stream_names[stream]);
+	if (l->attrs) {
+		buf_add_text(out, "\",\"attrs\":");
+		buf_add_text(out, l->attrs);
+		buf_add_text(out, ",\"time\":\"");
+	} else {
+		buf_add_text(out, "\",\"time\":\"");
+	}
+	buf_add_text(out, l->stamp);
+	buf_add_text(out, "\"}\n");
 }
 
 static void on_line(struct lines *lines, const char *text, size_t len, bool whole, int64_t time_ns)

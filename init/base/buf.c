@@ -72,20 +72,24 @@ int buf_add_char(struct buf *b, char c)
 	return buf_add(b, &c, 1);
 }
 
+/* Into the room that is there; a second time only when that was too small. */
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	size_t room = b->data && !b->failed ? b->cap - b->len : 0;
 	va_list again;
 	int n, r;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, again);
 	va_end(again);
-	if (n < 0)
-		return buf_fail(b, EINVAL);
-	r = grow(b, (size_t)n);
-	if (r < 0)
+	r = n < 0 ? buf_fail(b, EINVAL) : grow(b, (size_t)n);
+	if (r < 0) {
+		if (room)
+			b->data[b->len] = '\0';
 		return r;
-	vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+	}
+	if ((size_t)n >= room)
+		vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
 	b->len += (size_t)n;
 	return 0;
 }

@@ -36,6 +36,21 @@ TEST(limit_fails_and_sticks)
 	CHECK_INT(buf_add(&b, "x", SIZE_MAX), -EMSGSIZE);
 }
 
+TEST(printed_texts_of_every_length)
+{
+	char want[300];
+
+	for (int n = 0; n < 140; n++) {
+		_cleanup_(buf_free) struct buf b = { 0 };
+
+		for (int i = 0; i < 2; i++) /* into no memory, and into what is left of some */
+			CHECK_INT(buf_printf(&b, "%0*d", n, 7), 0);
+		snprintf(want, sizeof(want), "%0*d%0*d", n, 7, n, 7);
+		CHECK_STR(buf_text(&b), want);
+		CHECK_INT(b.len, strlen(want));
+	}
+}
+
 TEST(reserve_and_commit)
 {
 	_cleanup_(buf_free) struct buf b = { 0 };
