@@ -391,7 +391,8 @@ def stalled(path, count):
 
 @case("1000 listeners of events that never read: the engine's memory stays bounded")
 def stalled_events():
-    before, with_ = stalled("/events?since=1", 1000)
+    # what is kept of other programs' events may be long, and each listener holds one that its socket does not take whole
+    before, with_ = stalled(f"/events?since={box.now():.6f}", 1000)
     print(f"# RSS of the engine: {before} KiB, with 1000 listeners {with_} KiB")
     check(with_ - before < 24 << 10, f"the engine grew from {before} to {with_} KiB")
 

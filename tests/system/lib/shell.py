@@ -65,8 +65,10 @@ class Shell:
         """Waits until a shell answers."""
         end = time.monotonic() + seconds
         mark = os.urandom(4).hex()
+        stop = ""
         while time.monotonic() < end:
-            self.sock.sendall(f"\recho 're''ady-'{mark}\r".encode())
+            self.sock.sendall(f"{stop}\recho 're''ady-'{mark}\r".encode())
+            stop = "\x03"       # from the second time on: out of what an earlier command has left, an open quote too
             if self._read_until(f"\nready-{mark}", ASK_AGAIN):
                 return
             if "Kernel panic" in self.text:

@@ -31,7 +31,7 @@ from vmlib.machine import Machine  # noqa: E402
 VM = os.path.join(TOP, "qemu/vm")
 # in a command line of the machine: the engine's process id (not that of its shims, workers, or of what it has just forked)
 ENGINE = ("$(for p in $(cat /sys/fs/cgroup/engine/cgroup.procs); do [ \"$(tr -d '\\0' < /proc/$p/cmdline)\" = skerryd ] "
-          "&& grep -q '^PPid:.1$' /proc/$p/status && echo $p; done)")
+          "&& grep -q '^PPid:.1$' /proc/$p/status && echo $p; done 2>/dev/null)")
 SHARED = "SKERRY_TEST_VM"       # name of the shared machine, set by tests/run
 LOUD = "loglevel=7"             # the console shows everything, so that it can be searched
 FAULTS = re.compile(
