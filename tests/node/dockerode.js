@@ -74,13 +74,14 @@ test("ping, version, info; load of an image, its inspect, list, history and tag"
 });
 
 test("run: output into streams, the exit code, the container", async () => {
-	const out = new PassThrough(), err = new PassThrough();
-	const heard = Promise.all([text(out), text(err)]);
-	const [result, container] = await docker.run(IMAGE, ["sh", "-c", "echo out; echo err >&2; exit 4"], [out, err], { Tty: false, name: "node-run" });
-	out.end();
-	err.end();
-	assert.deepEqual(await heard, ["out\n", "err\n"]);
+	const streams = [new PassThrough(), new PassThrough()], heard = ["", ""];
+	streams.forEach((stream, i) => stream.on("data", (part) => {
+		heard[i] += part;
+	}));
+	const [result, container] = await docker.run(IMAGE, ["sh", "-c", "echo out; echo err >&2; exit 4"], streams, { Tty: false, name: "node-run" });
 	assert.equal(result.StatusCode, 4);
+	// it answers when the wait does, which has a connection of its own: the output may come a moment later
+	await until(async () => heard[0] === "out\n" && heard[1] === "err\n", "the output");
 	await container.remove();
 });
 
