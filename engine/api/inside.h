@@ -109,6 +109,8 @@ void images_history(struct http_req *r);
 void images_tag_one(struct http_req *r);
 void images_remove_one(struct http_req *r);
 void images_load_archive(struct http_req *r);
+void images_save_one(struct http_req *r);
+void images_save_many(struct http_req *r);
 /* Publishes what an image operation changed. */
 void images_publish(struct engine *en, const struct image_change *changes, size_t n);
 

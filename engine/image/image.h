@@ -26,6 +26,7 @@
 #include "engine/data/bind.h"
 #include "engine/data/json.h"
 #include "engine/image/limits.h"
+#include "engine/worker/worker.h"
 #include "init/base/err.h"
 #include "init/base/list.h"
 #include "init/base/loop.h"
@@ -188,6 +189,44 @@ int images_load_file(struct images *s, const char *path, struct image_op *op, st
  * image: ..., and no archive in ... holds it". */
 int images_ensure(struct images *s, const char *ref, struct image_op *op, struct err *e);
 
+/* An archive of images, streamed out. Embedded by the caller, zeroed but for the callbacks; it must
+ * live until done() or image_save_cancel(). */
+struct image_save {
+	/* image_save_read has something */
+	void (*readable)(struct image_save *sv);
+	/* Once, never from inside a call here; all output was read when r is 0. */
+	void (*done)(struct image_save *sv, int r, const struct err *e);
+	char **ids; /* of the images in it; valid during done() */
+
+	/* private */
+	struct list link;
+	struct images *s; /* NULL: not running */
+	struct worker worker;
+	struct io_event out;
+	int out_fd; /* -1: none (any more) */
+	struct defer_event end;
+	struct err why;
+	bool ended;
+};
+
+/* The parts that are asked for; NULL: any. */
+struct image_platform {
+	const char *os, *architecture, *variant;
+};
+
+/* Writes the images that `refs` (NULL-terminated) name into one tar, docker-archive and OCI layout
+ * at once. A name with a tag gives the image that name, one without a tag all tags that it has, an
+ * id none. ENOENT in Docker's words; EOPNOTSUPP when a layer's archive was not kept (a store in
+ * memory); EAGAIN when too many are written. */
+int images_save(struct images *s, char *const *refs, const struct image_platform *platform,
+		struct image_save *sv, struct err *e);
+/* Bytes read; 0 when there is nothing now. At the end done() comes. */
+size_t image_save_read(struct image_save *sv, void *buf, size_t size);
+/* Stop and go of readable(). */
+void image_save_pause(struct image_save *sv, bool paused);
+/* Ends it; done() is not called. Harmless when it is over or never began. */
+void image_save_cancel(struct image_save *sv);
+
 enum { IMAGE_REMOVE_FORCE = 1, IMAGE_REMOVE_NO_PRUNE = 2 };
 /* DELETE /images/{ref}: takes the name away, and the image with its unshared layers when that
  * was its last one. Conflicts are -EBUSY with Docker's text. The space is free when done() is
@@ -204,5 +243,6 @@ int images_tag(struct images *s, const char *ref, const char *name, struct err *
 
 int image_unpack_worker(int argc, char **argv); /* `skerryd worker unpack` */
 int image_store_worker(int argc, char **argv); /* `skerryd worker store` */
+int image_save_worker(int argc, char **argv); /* `skerryd worker save` */
 
 #endif

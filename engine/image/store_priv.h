@@ -58,6 +58,8 @@ struct images {
 	struct stored **sorted; /* newest first; made when asked for */
 	size_t n_sorted;
 	bool unsorted;
+	struct list saves; /* struct image_save */
+	size_t n_saves;
 	struct list jobs; /* loads and removals; waiting ones have not started */
 	struct list ensures; /* ensure.c: the first one runs, the others wait */
 	size_t running;
@@ -116,6 +118,11 @@ void config_free(struct image *img);
 /* ---- ensure.c ---- */
 
 void archives_free(struct images *s);
+
+/* ---- save.c ---- */
+
+/* Ends all that run; their owners are told. */
+void saves_stop(struct images *s, const struct err *why);
 
 /* ---- trash.c ---- */
 

@@ -84,7 +84,7 @@ TEST(what_is_missing_says_so)
 	CHECK(answers(&w, "POST /session", NULL, "404", "page not found"));
 	CHECK(answers(&w, "POST /build?t=x", NULL, "501",
 		      "{\"message\":\"building images is not supported yet\"}"));
-	CHECK(answers(&w, "GET /images/a/b:1/get", NULL, "501", "saving images"));
+	CHECK(answers(&w, "POST /images/a/b:1/push", NULL, "501", "pushing images"));
 	CHECK(answers(&w, "GET /nodes", NULL, "503",
 		      "This node is not a swarm manager. Use \\\"docker swarm init"));
 	CHECK(answers(&w, "POST /swarm/init", "{}", "503", "swarm manager"));
@@ -601,6 +601,67 @@ TEST(load_is_taken_back_when_the_client_leaves)
 	CHECK(PUMP(&w, fake.image_op));
 	fd_close(take_fd(w.fd));
 	while (fake.cancelled_images == 0)
+		loop_once(w.en.loop, 50);
+}
+
+TEST(save_streams_the_archive)
+{
+	char *ids[] = { (char *)"sha256:1111", NULL };
+	WORLD();
+
+	ask(&w,
+	    "GET /v1.51/images/host:5000/a/b:1/get?platform={\"os\":\"linux\","
+	    "\"architecture\":\"amd64\"}",
+	    NULL);
+	CHECK(PUMP(&w, fake.save));
+	CHECK_STR(fake.asked, "save host:5000/a/b:1 linux/amd64");
+	fake.output = "tar bytes";
+	fake.save->readable(fake.save);
+	CHECK(PUMP(&w, has(&w, "9\r\ntar bytes\r\n")));
+	CHECK(has(&w, "200 OK") && has(&w, "Content-Type: application/x-tar\r\n"));
+	fake.save->ids = ids;
+	fake.save->done(fake.save, 0, NULL);
+	CHECK(PUMP(&w, has(&w, "0\r\n\r\n")));
+	CHECK(answers(&w, "GET /events?since=1", NULL, "200", "\"Action\":\"save\""));
+}
+
+TEST(save_of_many_and_what_goes_wrong)
+{
+	struct err e = { 0 };
+	WORLD();
+
+	CHECK(answers(&w, "GET /images/get", NULL, "400", "names: say which images"));
+	CHECK(answers(&w, "GET /images/a/get?platform=x", NULL, "400", "invalid platform"));
+	fake.next_error = ENOENT;
+	fake.next_text = "No such image: a:latest";
+	CHECK(answers(&w, "GET /images/get?names=a", NULL, "404",
+		      "{\"message\":\"No such image: a:latest\"}"));
+	ask(&w, "GET /images/get?names=a:1&names=b", NULL);
+	CHECK(PUMP(&w, fake.save));
+	CHECK_STR(fake.asked, "save a:1 b");
+	err_set(&e, EIO, "the blob is damaged");
+	fake.save->done(fake.save, -EIO, &e);
+	CHECK(PUMP(&w, has(&w, "500 Internal") && has(&w, "the blob is damaged")));
+	/* behind the first byte only a broken stream can say it */
+	fake.save = NULL;
+	ask(&w, "GET /images/get?names=a:1", NULL);
+	CHECK(PUMP(&w, fake.save));
+	fake.output = "half";
+	fake.save->readable(fake.save);
+	CHECK(PUMP(&w, has(&w, "half")));
+	fake.save->done(fake.save, -EIO, &e);
+	CHECK(PUMP(&w, w.eof));
+	CHECK(!has(&w, "0\r\n\r\n"));
+}
+
+TEST(save_ends_when_the_client_leaves)
+{
+	WORLD();
+
+	ask(&w, "GET /images/get?names=a:1", NULL);
+	CHECK(PUMP(&w, fake.save));
+	fd_close(take_fd(w.fd));
+	while (fake.gone_saves == 0)
 		loop_once(w.en.loop, 50);
 }
 

@@ -58,6 +58,8 @@ static struct fakes {
 	bool has_image;
 	struct image_op *image_op;
 	int image_fd;
+	struct image_save *save;
+	int gone_saves;
 	struct stats_watch *stats;
 	struct container_stats sample;
 	struct container_top *top;
@@ -542,6 +544,48 @@ int images_load(struct images *s, int fd, struct image_op *op, struct err *e)
 	fake.image_op = op;
 	fake.image_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return 0;
+}
+int images_save(struct images *s, char *const *refs, const struct image_platform *platform,
+		struct image_save *sv, struct err *e)
+{
+	int r = next_result(e);
+
+	(void)s;
+	snprintf(fake.asked, sizeof(fake.asked), "save");
+	for (size_t i = 0; refs[i]; i++) {
+		size_t at = strlen(fake.asked);
+
+		snprintf(fake.asked + at, sizeof(fake.asked) - at, " %s", refs[i]);
+	}
+	if (platform) {
+		size_t at = strlen(fake.asked);
+
+		snprintf(fake.asked + at, sizeof(fake.asked) - at, " %s/%s", platform->os,
+			 platform->architecture);
+	}
+	if (r == 0)
+		fake.save = sv;
+	return r;
+}
+size_t image_save_read(struct image_save *sv, void *buf, size_t size)
+{
+	size_t n = fake.output ? MIN(strlen(fake.output), size) : 0;
+
+	(void)sv;
+	if (n > 0)
+		memcpy(buf, fake.output, n);
+	fake.output = NULL;
+	return n;
+}
+void image_save_pause(struct image_save *sv, bool paused)
+{
+	(void)sv;
+	fake.output_paused = paused;
+}
+void image_save_cancel(struct image_save *sv)
+{
+	(void)sv;
+	fake.gone_saves++;
 }
 int images_remove(struct images *s, const char *ref, unsigned flags, struct image_op *op,
 		  struct err *e)

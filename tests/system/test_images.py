@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Images by the docker client: what is saved is whole by every digest in it, and loads again as the same image."""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+
+from lib import images, tap, vm
+from lib.poll import until
+from lib.tap import case, check, contains, equal
+
+box = vm.shared()
+IMAGE = "test/images:1"
+OTHER = "test/images-other:1"
+WORKERS = "ps -o args | grep -c '[w]orker save' || true"
+
+
+def local(name):
+    return os.path.join(box.scratch, name)
+
+
+def load(name, files, **options):
+    box.docker("load", "-i", images.busybox_image(local("images.tar"), name, more=files, **options))
+    return box.inspect(name, "image")["Id"]
+
+
+def members(data):
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return {item.name: tar.extractfile(item).read() for item in tar.getmembers() if item.isfile()}
+
+
+def blob(files, descriptor):
+    """The content of a descriptor, checked against it."""
+    data = files["blobs/sha256/" + descriptor["digest"].removeprefix("sha256:")]
+    equal("sha256:" + hashlib.sha256(data).hexdigest(), descriptor["digest"], "the digest of a blob")
+    equal(len(data), descriptor["size"], "the size of a blob")
+    return data
+
+
+def check_layout(files):
+    """An OCI layout, all of it; gives name -> (id, manifest)."""
+    equal(json.loads(files["oci-layout"]), {"imageLayoutVersion": "1.0.0"}, "oci-layout")
+    found, used = {}, {"index.json", "oci-layout", "manifest.json"}
+    for top in json.loads(files["index.json"])["manifests"]:
+        manifest = json.loads(blob(files, top))
+        config = json.loads(blob(files, manifest["config"]))
+        for layer, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
+            check(layer["mediaType"].endswith(".tar"), f"layers were loaded plain, not {layer['mediaType']}")
+            equal("sha256:" + hashlib.sha256(blob(files, layer)).hexdigest(), diff_id, "a diff id")
+        for part in (top, manifest["config"], *manifest["layers"]):
+            used.add("blobs/sha256/" + part["digest"].removeprefix("sha256:"))
+        found[top.get("annotations", {}).get("io.containerd.image.name")] = (manifest["config"]["digest"], manifest)
+    equal(sorted(files), sorted(used), "files of the archive")
+    return found
+
+
+def save(*names):
+    done = box.docker("save", *names, stdin=b"", check=False)
+    equal((done.returncode, done.stderr), (0, b""), f"docker save {names}")
+    return done.stdout
+
+
+@case("save: the archive is an OCI layout and a docker-archive, whole by every digest")
+def save_one():
+    want = load(IMAGE, {"one": b"first\n"}, config={"Labels": {"of": "images"}})
+    data = save(IMAGE)
+    files = members(data)
+    found = check_layout(files)
+    equal({name: found[name][0] for name in found}, {"docker.io/" + IMAGE: want}, "images of the layout")
+    top, = json.loads(files["manifest.json"])
+    equal(top["RepoTags"], [IMAGE], "RepoTags")
+    equal(top["Config"], "blobs/sha256/" + want.removeprefix("sha256:"), "Config")
+    equal(["sha256:" + name.rsplit("/", 1)[1] for name in top["Layers"]],
+          [layer["digest"] for layer in found["docker.io/" + IMAGE][1]["layers"]], "Layers")
+    equal(save(IMAGE), data, "saved once more")
+
+
+@case("save, rmi, load: the same id, the same digests, and it runs")
+def round_trip():
+    want = load(IMAGE, {"one": b"first\n"})
+    before = box.inspect(IMAGE, "image")
+    box.docker("save", "-o", local("saved.tar"), IMAGE)
+    box.docker("rmi", IMAGE)
+    equal(box.docker("images", "-q", IMAGE), "", "after rmi")
+    contains(box.docker("load", "-i", local("saved.tar")), f"Loaded image: {IMAGE}", "docker load")
+    after = box.inspect(IMAGE, "image")
+    equal((after["Id"], after["RootFS"]), (want, before["RootFS"]), "the image")
+    equal(box.docker("run", "--rm", IMAGE, "cat", "/one"), "first", "in a container")
+    equal(check_layout(members(save(IMAGE)))["docker.io/" + IMAGE][0], want, "saved again")
+
+
+@case("save: several images share their layers; ids, tags and repositories")
+def save_many():
+    first = load(IMAGE, {"one": b"first\n"})
+    second = load(OTHER, {"two": b"second\n"})
+    box.docker("tag", IMAGE, "test/images:2")
+    files = members(save(IMAGE, OTHER))
+    found = check_layout(files)
+    equal({name: found[name][0] for name in found}, {"docker.io/" + IMAGE: first, "docker.io/" + OTHER: second}, "two")
+    layers = [found[name][1]["layers"] for name in found]
+    equal(layers[0][0], layers[1][0], "the layer that both have")
+    tags = json.loads(members(save("test/images"))["manifest.json"])[0]["RepoTags"]
+    equal(sorted(tags), [IMAGE, "test/images:2"], "tags of a repository")
+    short = first.removeprefix("sha256:")[:12]
+    equal(json.loads(members(save(short))["manifest.json"])[0]["RepoTags"], None, "tags by id")
+    equal(list(check_layout(members(save(first)))), [None], "names by id")
+    box.docker("rmi", "test/images:2")
+
+
+@case("save: what is not there is said in Docker's words, and nothing is sent")
+def save_unknown():
+    done = box.docker("save", IMAGE, "test/images-none", stdin=b"", check=False)
+    equal(done.stdout, b"", "output")
+    contains(done.stderr.decode(), "No such image: test/images-none:latest", "docker save")
+    equal(box.request("GET", "/images/test/images-none:7/get"),
+          (404, {"message": "No such image: test/images-none:7"}), "by the API")
+    equal(box.request("GET", "/images/get")[0], 400, "without a name")
+    equal(box.request("GET", f"/images/{IMAGE}/get?platform=%7B%22architecture%22%3A%22s390x%22%7D")[0], 404, "s390x")
+
+
+@case("save: a client that leaves in the middle leaves nothing behind, and an event tells of one that did not")
+def save_left():
+    load(IMAGE, {"large": b"0123456789abcdef" * (4 << 16)})
+    start = box.now()
+    conn = box.connection()
+    conn.request("GET", f"/images/{IMAGE}/get")
+    answer = conn.getresponse()
+    equal((answer.status, answer.headers["Content-Type"]), (200, "application/x-tar"), "the answer")
+    check(len(answer.read(1 << 16)) == 1 << 16, "the first bytes")
+    equal(box.sh(WORKERS), "1", "workers while it is read")
+    conn.close()
+    until(lambda: box.sh(WORKERS) == "0", "the end of the worker")
+    equal(events(start), [], "events of a save that was left")
+    save(IMAGE)
+    equal(events(start), ["save"], "events of a save")
+
+
+def events(since):
+    end = str(box.now())
+    return [json.loads(line)["Action"] for line in box.docker(
+        "events", "--since", str(since), "--until", end, "--filter", "type=image", "--format", "json").splitlines()]
+
+
+@case("everything is given back")
+def clean():
+    for name in (IMAGE, OTHER):
+        box.docker("rmi", "-f", name)
+    equal(box.docker("images", "-q", "--filter", "reference=test/images*"), "", "images")
+    equal(box.sh("ls /var/lib/skerry/images/tmp | wc -l"), "0", "folders of jobs")
+
+
+if __name__ == "__main__":
+    tap.main()
