@@ -88,7 +88,7 @@ const struct http_route api_routes[] = {
 	      "pulling and importing images (docker load takes archives)"),
 	LATER("GET", "/images/search", "searching a registry"),
 	GET("/images/get", images_save_many),
-	LATER("POST", "/images/prune", "pruning images"),
+	POST("/images/prune", images_prune),
 	GET("/images/{name*}/json", images_inspect),
 	GET("/images/{name*}/history", images_history),
 	POST("/images/{name*}/tag", images_tag_one),

@@ -153,11 +153,17 @@ struct image_progress {
 };
 
 /* What happened to the store; in order. The caller turns them into events and answers. */
-enum image_change_type { IMAGE_LOADED, IMAGE_TAGGED, IMAGE_UNTAGGED, IMAGE_DELETED };
+enum image_change_type {
+	IMAGE_LOADED,
+	IMAGE_TAGGED,
+	IMAGE_UNTAGGED,
+	IMAGE_DELETED,
+	IMAGE_LAYER_DELETED
+};
 struct image_change {
 	enum image_change_type type;
-	char *id; /* image id */
-	char *name; /* familiar name; NULL for IMAGE_DELETED and nameless images */
+	char *id; /* image id; chain id of a layer */
+	char *name; /* familiar name; NULL for what was deleted and nameless images */
 };
 
 /* Embedded by the caller, zero-initialised; it must live until done() or image_op_cancel(). */
@@ -169,6 +175,7 @@ struct image_op {
 	/* result, valid during done() */
 	const struct image_change *changes;
 	size_t n_changes;
+	int64_t freed; /* bytes of the layers that were removed */
 	/* internal */
 	struct image_job *job;
 };
@@ -229,8 +236,9 @@ void image_save_cancel(struct image_save *sv);
 
 enum { IMAGE_REMOVE_FORCE = 1, IMAGE_REMOVE_NO_PRUNE = 2 };
 /* DELETE /images/{ref}: takes the name away, and the image with its unshared layers when that
- * was its last one. Conflicts are -EBUSY with Docker's text. The space is free when done() is
- * called. */
+ * was its last one. Conflicts are -EBUSY with Docker's text; what a container uses is never
+ * deleted, force takes its names at most. NO_PRUNE changes nothing: images have no untagged
+ * parents here. The space is free when done() is called. */
 int images_remove(struct images *s, const char *ref, unsigned flags, struct image_op *op,
 		  struct err *e);
 

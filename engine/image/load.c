@@ -97,6 +97,7 @@ void job_done(struct image_job *job, int r, const struct err *e)
 		op->job = NULL;
 		op->changes = job->changes;
 		op->n_changes = job->n_changes;
+		op->freed = job->freed;
 		job->op = NULL;
 		op->done(op, r, e ? e : &fine);
 	}

@@ -104,6 +104,8 @@ int record_remove_image(struct images *s, const struct stored *st, struct err *e
 int record_set_name(struct images *s, struct stored *st, const char *name, char **ret_old,
 		    struct err *e);
 int record_remove_name(struct images *s, struct stored *st, const char *name, struct err *e);
+/* The same for one of the digest_names; `name` must not be the list's own string. */
+int record_remove_digest(struct images *s, struct stored *st, const char *name, struct err *e);
 /* Reads all of refs/ into the index. What does not fit is put aside. */
 int record_read_all(struct images *s, struct err *e);
 /* Rebuilds image.tags and image.digests from the normalised names. */
@@ -158,6 +160,7 @@ struct image_job {
 	struct image_source source; /* goes into the records of what is loaded */
 	struct image_change *changes;
 	size_t n_changes;
+	int64_t freed; /* bytes of removed layers */
 	struct err why; /* of a failure, while cleaning up */
 	int result;
 };

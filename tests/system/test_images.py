@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import urllib.parse
 
 from lib import images, tap, vm
 from lib.poll import until
@@ -135,6 +136,62 @@ def save_left():
     equal(events(start), [], "events of a save that was left")
     save(IMAGE)
     equal(events(start), ["save"], "events of a save")
+
+
+def prune(**filters):
+    """ImagesDeleted as (untagged names, deleted ids) and SpaceReclaimed. Only images of this program are in its reach."""
+    asked = {"label": ["images-prune"], **{key.rstrip("_") + ("!" if key.endswith("_") else ""): [value]
+                                           for key, value in filters.items()}}
+    status, have = box.request("POST", "/images/prune?filters=" + urllib.parse.quote(json.dumps(asked)))
+    equal(status, 200, f"prune {have}")
+    done = have["ImagesDeleted"] or []
+    return ([item["Untagged"] for item in done if "Untagged" in item], [item["Deleted"] for item in done if "Deleted" in item],
+            have["SpaceReclaimed"])
+
+
+@case("prune: dangling ones by default, all that nobody uses with -a; filters; what is freed is told, and an event")
+def prune_images():
+    marked = {"Labels": {"images-prune": "", "role": "old"}}
+    first = load("test/images-prune:1", {"size": b"1" * 5000}, config=marked)
+    second = load("test/images-prune:2", {"size": b"2" * 6000}, config=marked)
+    equal(prune(), ([], [], 0), "nothing dangles")
+    box.docker("tag", second, "test/images-prune:1")
+    equal(box.docker("images", "-qf", "dangling=true", "--no-trunc", "-f", "label=images-prune"), first, "dangling")
+    equal(prune(label_="role=old"), ([], [], 0), "label!")
+    equal(prune(until="2001-01-01"), ([], [], 0), "until")
+    start = box.now()
+    untagged, deleted, freed = prune(until="1s")
+    equal((untagged, deleted[0], len(deleted)), ([], first, 2), "what was pruned")
+    equal(freed, 5000, "bytes")
+    contains(" ".join(events(start)), "prune", "events")
+    box.docker("create", "--name", "images-user", second)
+    equal(prune(dangling="false"), ([], [], 0), "what a container has")
+    box.docker("rm", "images-user")
+    said = box.docker("image", "prune", "-af", "--filter", "label=images-prune")
+    contains(said, "untagged: test/images-prune:2", "docker image prune -a")
+    contains(said, f"deleted: {second}", "docker image prune -a")
+    contains(said, "Total reclaimed space: 6kB", "docker image prune -a")
+
+
+@case("rmi: names, ids, force; what a container stands on stays, and the container starts")
+def rmi():
+    name, more = "test/images-rmi:1", "test/images-rmi:2"
+    image = load(name, {"rmi": b"here\n"})
+    box.docker("tag", name, more)
+    equal(box.docker("rmi", more), f"Untagged: {more}", "one of two names")
+    box.docker("tag", name, more)
+    done = box.docker("rmi", image, check=False)
+    contains(done.stderr, "(must be forced) - image is referenced in multiple repositories", "by id")
+    box.docker("create", "--name", "images-user", name, "cat", "/rmi")
+    box.docker("rmi", more)
+    done = box.docker("rmi", name, check=False)
+    contains(done.stderr, f'unable to remove repository reference "{name}" (must force) - container', "in use")
+    equal(box.docker("rmi", "-f", name), f"Untagged: {name}", "by force")
+    equal(box.docker("start", "-a", "images-user"), "here", "the container")
+    done = box.docker("rmi", "-f", image, check=False)
+    contains(done.stderr, "(cannot be forced) - image is being used by stopped container", "by id and force")
+    box.docker("rm", "images-user")
+    contains(box.docker("rmi", image), f"Deleted: {image}", "at last")
 
 
 def events(since):

@@ -693,6 +693,49 @@ TEST(image_operations)
 	CHECK(PUMP(&w, has(&w, "[{\"Untagged\":\"img:1\"},{\"Deleted\":\"sha256:1\"}]\n")));
 }
 
+TEST(images_are_pruned)
+{
+	struct image_change changes[] = { { IMAGE_UNTAGGED, (char *)"sha256:1", (char *)"img:1" },
+					  { IMAGE_DELETED, (char *)"sha256:1", NULL },
+					  { IMAGE_LAYER_DELETED, (char *)"sha256:2", NULL } };
+	char *tags[] = { (char *)"img:1", NULL };
+	WORLD();
+
+	fake.image = (struct image){ .id = (char *)"sha256:1111", .created_ns = 5 };
+	fake.has_image = true;
+	/* what a container uses stays, and what the filters do not let through */
+	CHECK(answers(&w, "POST /images/prune", NULL, "200", "null"));
+	fake.image.id = (char *)"sha256:2222";
+	fake.image.tags = tags;
+	CHECK(answers(&w, "POST /images/prune", NULL, "200",
+		      "{\"ImagesDeleted\":null,\"SpaceReclaimed\":0}\n"));
+	CHECK(answers(&w, "POST /images/prune?filters={\"dangling\":{\"true\":true}}", NULL, "200",
+		      "null"));
+	CHECK(answers(&w, "POST /images/prune?filters={\"dangling\":[\"0\"],\"label\":[\"a\"]}",
+		      NULL, "200", "null"));
+	CHECK(answers(&w, "POST /images/prune?filters={\"x\":[\"1\"]}", NULL, "400",
+		      "invalid filter 'x'"));
+	CHECK(answers(&w, "POST /images/prune?filters={\"until\":[\"soon\"]}", NULL, "400",
+		      "until"));
+	CHECK(!fake.image_op);
+	ask(&w,
+	    "POST /images/prune?filters={\"dangling\":{\"false\":true},\"label!\":[\"a\"],"
+	    "\"until\":[\"1s\"]}",
+	    NULL);
+	CHECK(PUMP(&w, fake.image_op));
+	CHECK_STR(fake.asked, "rmi sha256:2222 1");
+	fake.image_op->changes = changes;
+	fake.image_op->n_changes = 3;
+	fake.image_op->freed = 77;
+	CHECK(w.en.pruning_images);
+	fake.image_op->done(fake.image_op, 0, NULL);
+	CHECK(PUMP(&w,
+		   has(&w, "{\"ImagesDeleted\":[{\"Untagged\":\"img:1\"},{\"Deleted\":\"sha256:1\"}"
+			   ",{\"Deleted\":\"sha256:2\"}],\"SpaceReclaimed\":77}\n")));
+	CHECK(!w.en.pruning_images);
+	CHECK(answers(&w, "GET /events?since=1", NULL, "200", "\"reclaimed\":\"77\""));
+}
+
 TEST(networks_and_volumes)
 {
 	WORLD();
