@@ -185,7 +185,7 @@ void images_publish(struct engine *en, const struct image_change *changes, size_
 	static const char *const actions[] = {
 		[IMAGE_LOADED] = "load",      [IMAGE_TAGGED] = "tag",
 		[IMAGE_UNTAGGED] = "untag",   [IMAGE_DELETED] = "delete",
-		[IMAGE_LAYER_DELETED] = NULL,
+		[IMAGE_LAYER_DELETED] = NULL, [IMAGE_MADE] = NULL,
 	};
 
 	for (size_t i = 0; i < n; i++) {
@@ -245,7 +245,7 @@ void api_image_changes(const struct image_change *changes, size_t n, struct json
 	for (size_t i = 0; i < n; i++) {
 		const struct image_change *c = &changes[i];
 
-		if (c->type == IMAGE_LOADED || c->type == IMAGE_TAGGED)
+		if (c->type == IMAGE_LOADED || c->type == IMAGE_TAGGED || c->type == IMAGE_MADE)
 			continue;
 		json_begin_object(w);
 		if (c->type == IMAGE_UNTAGGED)

@@ -84,8 +84,7 @@ const struct http_route api_routes[] = {
 	/* images */
 	GET("/images/json", images_list),
 	{ "POST", "/images/load", images_load_archive, HTTP_BODY_STREAM, 0, NULL },
-	LATER("POST", "/images/create",
-	      "pulling and importing images (docker load takes archives)"),
+	{ "POST", "/images/create", images_create, HTTP_BODY_STREAM, 0, NULL },
 	LATER("GET", "/images/search", "searching a registry"),
 	GET("/images/get", images_save_many),
 	POST("/images/prune", images_prune),

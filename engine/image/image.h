@@ -81,6 +81,10 @@ struct image_config {
 	bool args_escaped;
 };
 
+/* Reads, writes, copies and frees a struct image_config: the object `config` of a config blob,
+ * which is that of a container's request too. */
+extern const struct bind_table image_config_table;
+
 struct image_history {
 	char *created, *created_by, *author, *comment;
 	bool empty_layer;
@@ -158,7 +162,8 @@ enum image_change_type {
 	IMAGE_TAGGED,
 	IMAGE_UNTAGGED,
 	IMAGE_DELETED,
-	IMAGE_LAYER_DELETED
+	IMAGE_LAYER_DELETED,
+	IMAGE_MADE
 };
 struct image_change {
 	enum image_change_type type;
@@ -191,6 +196,20 @@ void image_op_cancel(struct image_op *op);
 int images_load(struct images *s, int fd, struct image_op *op, struct err *e);
 /* The same from a file of the machine; on a store in memory the blobs stay in that file. */
 int images_load_file(struct images *s, const char *path, struct image_op *op, struct err *e);
+/* An image that is made here: the archive of one layer on top of another image, or of nothing. */
+struct image_make {
+	const char *parent; /* id; NULL: none */
+	const struct image_config *config;
+	const char *author, *comment, *created_by; /* NULL: none */
+	const char *architecture, *variant; /* NULL: the parent's, else this machine's */
+	const char *name; /* with or without a tag; NULL: none */
+};
+/* Reads the layer from fd (as images_load) up to its end, so a caller who keeps the other end of a
+ * pipe open decides when it is complete. A layer without entries is none. Durable at done(); the
+ * changes are IMAGE_MADE, then what became of names. */
+int images_make(struct images *s, int fd, const struct image_make *m, struct image_op *op,
+		struct err *e);
+
 /* Makes sure that `ref` is there: at once when the store has it, else by loading the first
  * archive of archive_dirs (byte order of names) that holds it. done() gives -ENOENT "No such
  * image: ..., and no archive in ... holds it". */

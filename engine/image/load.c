@@ -75,6 +75,7 @@ void job_free(struct image_job *job)
 	free(job->changes);
 	free(job->source.path);
 	load_plan_free(&job->plan);
+	making_free(job->making);
 	fd_close(job->dir);
 	fd_close(job->archive);
 	free(job);
@@ -229,6 +230,8 @@ static void on_unpacked(struct worker *w, int code, yyjson_val *result, const st
 		job_done(job, 0, NULL);
 		return;
 	}
+	if (r == 0 && job->making)
+		r = making_plan(job, &e);
 	if (r == 0)
 		r = start_finish(job, &e);
 	if (r < 0)

@@ -139,6 +139,8 @@ int trash_name(char ret[64], struct err *e);
 
 /* ---- load.c ---- */
 
+struct making; /* make.c */
+
 /* One running or waiting operation. */
 struct image_job {
 	struct list link;
@@ -156,6 +158,7 @@ struct image_job {
 	int archive;
 	struct job_request request;
 	struct plan plan;
+	struct making *making; /* of an image that is made here */
 	char **trash;
 	struct image_source source; /* goes into the records of what is loaded */
 	struct image_change *changes;
@@ -179,6 +182,13 @@ void job_free(struct image_job *job);
 int load_start(struct images *s, int fd, const char *wanted, struct image_op *op,
 	       void (*end)(struct image_job *job, int r, const struct err *e), void *data,
 	       struct image_job **ret, struct err *e);
+/* ---- make.c ---- */
+
+/* Makes the job's plan, which has the new layer alone, one of the whole image; writes its
+ * config. */
+int making_plan(struct image_job *job, struct err *e);
+void making_free(struct making *m);
+
 /* load.c calls commit.c with the unpacked job */
 int commit_prepare(struct image_job *job, struct buf *finish_request, struct err *e);
 int commit_job(struct image_job *job, struct err *e);

@@ -604,6 +604,41 @@ TEST(load_is_taken_back_when_the_client_leaves)
 		loop_once(w.en.loop, 50);
 }
 
+TEST(import_streams_the_body_and_tells_the_id)
+{
+	struct image_change changes[] = { { IMAGE_MADE, (char *)"sha256:77", NULL },
+					  { IMAGE_TAGGED, (char *)"sha256:77", (char *)"a:1" } };
+	char got[16] = "";
+	WORLD();
+
+	client_send(&w,
+		    "POST /images/create?fromSrc=-&repo=a&tag=1&message=m&platform=linux/arm64"
+		    "&changes=CMD+[%22x%22] HTTP/1.1\r\nHost: d\r\nContent-Length: 5\r\n\r\n01234");
+	CHECK(PUMP(&w, fake.image_op));
+	CHECK_STR(fake.asked, "make - a:1 m arm64 x");
+	CHECK(read_all(&w, fake.image_fd, got, 5));
+	CHECK_STR(got, "01234");
+	fake.image_op->changes = changes;
+	fake.image_op->n_changes = 2;
+	fake.image_op->done(fake.image_op, 0, NULL);
+	CHECK(PUMP(&w, has(&w, "{\"status\":\"sha256:77\"}\r\n") && has(&w, "0\r\n\r\n")));
+	CHECK(answers(&w, "GET /events?since=1", NULL, "200", "\"Action\":\"import\""));
+}
+
+TEST(what_cannot_be_imported)
+{
+	WORLD();
+
+	CHECK(answers(&w, "POST /images/create?fromImage=a&tag=1", NULL, "501", "pulling images"));
+	CHECK(answers(&w, "POST /images/create?fromSrc=x.example/a.tar&repo=a", NULL, "501",
+		      "give it to docker import as a file"));
+	CHECK(answers(&w, "POST /images/create?fromSrc=-&changes=RUN+x", NULL, "400",
+		      "RUN is not a valid change command"));
+	CHECK(answers(&w, "POST /images/create?fromSrc=-&platform=windows/amd64", NULL, "400",
+		      "only linux images run here"));
+	CHECK(!fake.image_op);
+}
+
 TEST(save_streams_the_archive)
 {
 	char *ids[] = { (char *)"sha256:1111", NULL };

@@ -545,6 +545,14 @@ int images_load(struct images *s, int fd, struct image_op *op, struct err *e)
 	fake.image_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return 0;
 }
+int images_make(struct images *s, int fd, const struct image_make *m, struct image_op *op,
+		struct err *e)
+{
+	snprintf(fake.asked, sizeof(fake.asked), "make %s %s %s %s %s", m->parent ? m->parent : "-",
+		 m->name, m->comment ? m->comment : "-", m->architecture ? m->architecture : "-",
+		 m->config->cmd ? m->config->cmd[0] : "-");
+	return images_load(s, fd, op, e);
+}
 int images_save(struct images *s, char *const *refs, const struct image_platform *platform,
 		struct image_save *sv, struct err *e)
 {

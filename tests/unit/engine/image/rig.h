@@ -116,7 +116,8 @@ static void rig_progress(struct image_op *op, const struct image_progress *p)
 
 static void rig_done(struct image_op *op, int r, const struct err *e)
 {
-	static const char *const names[] = { "loaded", "tagged", "untagged", "deleted", "layer" };
+	static const char *const names[] = { "loaded",	"tagged", "untagged",
+					     "deleted", "layer",  "made" };
 	struct rig_op *o = container_of(op, struct rig_op, op);
 
 	o->done = true;
