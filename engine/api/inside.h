@@ -43,8 +43,8 @@ void api_reply(struct http_req *r, int status, struct buf *json);
 int api_time(const char *key, const char *text, int64_t *ret_ns, struct err *e);
 /* "linux/arm64" of what a client calls a platform ("arm64", "linux/aarch64", ...). */
 int api_platform(const char *text, char *ret, size_t size, struct err *e);
-/* The parameters `changes`, applied; `repo` and `tag` as one name, "" for none. */
-int api_changes(struct http_req *r, struct image_config *cfg, struct err *e);
+/* The parameters `changes` (added to *ret); `repo` and `tag` as one name, "" for none. */
+int api_changes(struct http_req *r, char ***ret, struct err *e);
 int api_repo_tag(struct http_req *r, char ret[REF_TEXT_MAX], struct err *e);
 /* The filter until=: a moment, or how long ago ("10m"); 0: none. */
 struct filters;
@@ -118,6 +118,7 @@ void images_history(struct http_req *r);
 void images_tag_one(struct http_req *r);
 void images_remove_one(struct http_req *r);
 void images_load_archive(struct http_req *r);
+void commit_make(struct http_req *r);
 void images_create(struct http_req *r);
 void images_save_one(struct http_req *r);
 void images_save_many(struct http_req *r);

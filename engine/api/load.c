@@ -246,15 +246,14 @@ void images_load_archive(struct http_req *r)
 
 /* ---- import ---- */
 
-int api_changes(struct http_req *r, struct image_config *cfg, struct err *e)
+int api_changes(struct http_req *r, char ***ret, struct err *e)
 {
-	_cleanup_(strv_free) char **texts = NULL;
 	const char *text;
 
 	for (size_t i = 0; (text = http_query_at(r, "changes", i)); i++)
-		if (strv_add(&texts, text) < 0)
+		if (strv_add(ret, text) < 0)
 			return err_set(e, ENOMEM, "out of memory");
-	return image_config_change(cfg, (const char *const *)texts, e);
+	return 0;
 }
 
 int api_repo_tag(struct http_req *r, char ret[REF_TEXT_MAX], struct err *e)
@@ -306,6 +305,7 @@ static int check_source(struct http_req *r, struct err *e)
 
 void images_create(struct http_req *r)
 {
+	_cleanup_(strv_free) char **changes = NULL;
 	const char *message = http_query(r, "message");
 	struct image_config config;
 	struct image_make make = { .config = &config };
@@ -321,7 +321,9 @@ void images_create(struct http_req *r)
 	if (code == 0)
 		code = read_platform(r, arch, &make, &e);
 	if (code == 0)
-		code = api_changes(r, &config, &e);
+		code = api_changes(r, &changes, &e);
+	if (code == 0)
+		code = image_config_change(&config, (const char *const *)changes, &e);
 	if (code < 0)
 		api_fail(r, code, &e);
 	else

@@ -94,7 +94,7 @@ const struct http_route api_routes[] = {
 	GET("/images/{name*}/get", images_save_one),
 	LATER("POST", "/images/{name*}/push", "pushing images"),
 	DELETE("/images/{name*}", images_remove_one),
-	LATER("POST", "/commit", "committing a container"),
+	POST("/commit", commit_make),
 	LATER("GET", "/distribution/{name*}/json", "asking a registry"),
 	/* build */
 	LATER("POST", "/build", "building images"),

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Images by the docker client: what is saved is whole by every digest in it, and loads again as the same image."""
+"""Images by the docker client: save, prune, rmi, import, commit. What is saved is whole by every digest in it, and loads
+again as the same image; what is committed is, as a container, what the container was."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -194,6 +196,155 @@ def rmi():
     contains(box.docker("rmi", image), f"Deleted: {image}", "at last")
 
 
+def tar_of(*members):
+    """A tar of (name, content or TarInfo type, fields)."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime, info.mode = len(data), 1700000000, 0o644
+            tar.addfile(info, io.BytesIO(data))
+    return raw.getvalue()
+
+
+@case("import: what was exported runs again, with changes; gzip too; layers and config are Docker's")
+def import_image():
+    load(IMAGE, {"one": b"first\n"})
+    box.docker("create", "--name", "images-exported", IMAGE)
+    exported = box.docker("export", "images-exported", stdin=b"", check=False).stdout
+    box.docker("rm", "images-exported")
+    changes = ["-c", 'CMD ["cat", "/one"]', "-c", "ENV A=1 B=$A-x PATH=/bin", "-c", "WORKDIR /tmp", "-c", "EXPOSE 80", "-c", "LABEL a=b"]
+    start = box.now()
+    done = box.docker("import", *changes, "-m", "by the test", "-", "test/images-imported:1", stdin=exported, check=False)
+    equal((done.returncode, done.stderr), (0, b""), "docker import")
+    have = box.inspect("test/images-imported:1", "image")
+    equal(done.stdout.decode().strip(), have["Id"], "the id that was told")
+    contains(" ".join(events(start)), "import", "events")
+    equal((have["Comment"], have["Os"], have["Architecture"], len(have["RootFS"]["Layers"])), ("by the test", "linux", "amd64", 1), "image")
+    equal(have["RootFS"]["Layers"], ["sha256:" + hashlib.sha256(exported).hexdigest()], "the layer")
+    config = have["Config"]
+    equal((config["Cmd"], config["Env"], config["WorkingDir"], config["ExposedPorts"], config["Labels"]),
+          (["cat", "/one"], ["A=1", "B=-x", "PATH=/bin"], "/tmp", {"80/tcp": {}}, {"a": "b"}), "config")
+    equal(box.docker("run", "--rm", "test/images-imported:1"), "first", "its command")
+    with open(local("packed.tar.gz"), "wb") as out:
+        out.write(gzip.compress(exported))
+    told = box.docker("import", "--platform", "linux/arm64", local("packed.tar.gz"))
+    other = box.inspect(told, "image")
+    equal((other["RepoTags"], other["Architecture"], other["Comment"]), ([], "arm64", "Imported from -"), "without a name")
+    equal(other["RootFS"]["Layers"], have["RootFS"]["Layers"], "the layer of the packed one")
+    box.docker("rmi", told, "test/images-imported:1")
+
+
+@case("import: what is wrong is told, and leaves nothing")
+def import_wrong():
+    before = box.sh("ls /var/lib/skerry/images/layers /var/lib/skerry/images/blobs/sha256 | wc -l")
+    for data, words in ((b"no archive at all " * 100, "tar"), (tar_of(("../../etc/evil", b"x")), ".."),
+                        (tar_of(("a", b"x" * 9000))[:5000], "")):
+        done = box.docker("import", "-", "test/images-wrong", stdin=data, check=False)
+        check(done.returncode != 0, f"imported: {done.stdout}")
+        contains(done.stderr.decode(), words, "docker import")
+    status, body = box.request("POST", "/images/create?fromSrc=http%3A%2F%2Fa.example%2Fx.tar&repo=a")
+    equal(status, 501, "by address")
+    contains(body["message"], "importing from an address is not supported yet", "by address")
+    for query, words in (("changes=RUN+x", "RUN is not a valid change command"), ("repo=UP", "invalid reference format"),
+                         ("platform=windows/amd64", "only linux images run here")):
+        status, body = box.request("POST", f"/images/create?fromSrc=-&{query}", b"x")
+        equal(status, 400, query)
+        contains(body["message"], words, query)
+    equal(box.sh("ls /var/lib/skerry/images/layers /var/lib/skerry/images/blobs/sha256 | wc -l"), before, "the store")
+    equal(box.docker("images", "-q", "test/images-wrong"), "", "images")
+
+
+TREE = ("cd / && find . -xdev \\( -path ./proc -o -path ./sys -o -path ./dev -o -path ./etc/hosts -o -path ./etc/hostname -o "
+        "-path ./etc/resolv.conf -o -path ./.dockerenv \\) -prune -o -print | sort | while read f; do "
+        "stat -c '%n %f %u:%g %s %t,%T' \"$f\" | sed 's/ \\(4[0-9a-f]*\\) \\([0-9:]*\\) [0-9]* / \\1 \\2 /'; "
+        "if [ -f \"$f\" ] && [ ! -L \"$f\" ]; then md5sum < \"$f\"; fi; done")
+EDIT = """
+    rm /gone; rm -r /tree/sub; mkdir /tree/sub; echo new > /tree/sub/only; rm -r /whole
+    echo changed > /kept; chmod 700 /tree; chown 7:8 /kept; echo x > /tree/added; ln /tree/added /tree/again
+    ln -s /etc/passwd /link; mkdir -p /deep/er/est; mkfifo /fifo; chmod 4755 /bin/busybox
+    rm -r /becomes; echo f > /becomes; rm /file; mkdir /file; dd if=/dev/zero of=/holes bs=1 count=1 seek=1000000 2>/dev/null
+    mknod /node c 1 3; touch "/a name with  blanks"; echo secret > /tree/sub/.hidden
+"""
+BEFORE = {"gone": b"g", "tree": None, "tree/sub": None, "tree/sub/a": b"a", "tree/sub/b": b"b", "whole": None, "whole/x": b"x",
+          "kept": b"k", "becomes": None, "becomes/y": b"y", "file": b"f"}
+
+
+@case("commit: a new container of the image is what the container was, file by file")
+def commit_tree():
+    load(IMAGE, BEFORE)
+    box.docker("run", "-d", "--name", "images-edit", IMAGE, "sleep", "1000")
+    box.docker("exec", "images-edit", "sh", "-c", EDIT)
+    want = box.docker("exec", "images-edit", "sh", "-c", TREE)
+    contains(want, "./deep/er/est", "the container")
+    for name, how in (("running", ()), ("unpaused", ("--pause=false",)), ("stopped", ())):
+        if name == "stopped":
+            box.docker("kill", "images-edit")
+        made = box.docker("commit", *how, "images-edit", f"test/images-commit:{name}")
+        have = box.docker("run", "--rm", f"test/images-commit:{name}", "sh", "-c", TREE)
+        equal(have.splitlines(), want.splitlines(), f"the tree of the {name} one")
+        equal(box.inspect(f"test/images-commit:{name}", "image")["Id"], made, "the id")
+    diff_ids = [box.inspect(f"test/images-commit:{name}", "image")["RootFS"]["Layers"] for name in ("running", "stopped")]
+    equal(diff_ids[0], diff_ids[1], "layers of the same files")
+    equal(len(diff_ids[0]), 3, "layers")
+    files = members(save("test/images-commit:stopped"))
+    layer = check_layout(files)["docker.io/test/images-commit:stopped"][1]["layers"][2]
+    with tarfile.open(fileobj=io.BytesIO(blob(files, layer))) as tar:
+        inside = [item.name for item in tar.getmembers()]
+    for mark in (".wh.gone", ".wh.whole", "tree/sub/.wh.a", "tree/sub/.wh.b"):
+        check(mark in inside, f"{mark} is not in the layer: {inside}")
+    for made in (".dockerenv", "etc/hosts", "etc/resolv.conf", "proc", "dev"):
+        check(made not in inside, f"{made} of the runtime is in the layer")
+    box.docker("rmi", *[f"test/images-commit:{name}" for name in ("running", "unpaused")])
+
+
+@case("commit: message, author, changes, history; saved and loaded it is the same; the container runs on")
+def commit_config():
+    box.docker("rm", "-f", "images-edit")
+    box.docker("run", "-d", "--name", "images-edit", "-e", "A=1", "-l", "own=label", IMAGE, "sleep", "1000")
+    box.docker("exec", "images-edit", "sh", "-c", "echo text > /text")
+    start = box.now()
+    made = box.docker("commit", "-a", "Somebody", "-m", "a message", "-c", 'CMD ["cat", "/text"]', "-c", "ENV B=$A",
+                      "-c", "USER 1000", "-c", "VOLUME /v", "-c", "ONBUILD RUN x", "images-edit", "test/images-commit:config")
+    have = box.inspect("test/images-commit:config", "image")
+    equal((have["Id"], have["Author"], have["Comment"]), (made, "Somebody", "a message"), "image")
+    config = have["Config"]
+    equal((config["Cmd"], config["User"], config["Volumes"], config["OnBuild"], config["Labels"]),
+          (["cat", "/text"], "1000", {"/v": {}}, ["RUN x"], {"own": "label"}), "config")
+    check({"A=1", "B=1"} <= set(config["Env"]), f"Env {config['Env']}")
+    top = json.loads(box.docker("history", "--no-trunc", "--format", "json", "test/images-commit:config").splitlines()[0])
+    equal((top["Comment"], top["CreatedBy"]), ("a message", "sleep 1000"), "history")
+    equal(box.docker("run", "--rm", "test/images-commit:config"), "text", "its command")
+    state = box.inspect("images-edit")["State"]
+    equal((state["Status"], state["Paused"]), ("running", False), "the container")
+    said = box.docker("events", "--since", str(start), "--until", str(box.now()), "--format", "{{.Type}} {{.Action}}",
+                      "--filter", "container=images-edit")
+    equal([word for word in said.splitlines() if "pause" in word or "commit" in word],
+          ["container pause", "container unpause", "container commit"], "events")
+    box.docker("save", "-o", local("commit.tar"), "test/images-commit:config")
+    box.docker("rmi", "test/images-commit:config")
+    box.docker("load", "-i", local("commit.tar"))
+    equal(box.inspect("test/images-commit:config", "image")["Id"], made, "loaded again")
+    same = box.docker("commit", "images-edit")
+    equal(box.inspect(same, "image")["RepoTags"], [], "without a name")
+    box.docker("rmi", same)
+
+
+@case("commit: what is wrong is told, and leaves nothing")
+def commit_wrong():
+    equal(box.request("POST", "/commit?container=images-none"), (404, {"message": "No such container: images-none"}), "no container")
+    for query, words in (("changes=FROM+x", "FROM is not a valid change command"), ("repo=UP", "invalid reference format")):
+        status, body = box.request("POST", f"/commit?container=images-edit&{query}")
+        equal(status, 400, query)
+        contains(body["message"], words, query)
+    box.docker("exec", "images-edit", "touch", "/tmp/.wh.passwd")
+    done = box.docker("commit", "images-edit", "test/images-wrong", check=False)
+    contains(done.stderr, '"/tmp/.wh.passwd" cannot be in a layer', "a name that means something else")
+    equal(box.inspect("images-edit")["State"]["Status"], "running", "the container")
+    equal(box.docker("images", "-q", "test/images-wrong"), "", "images")
+    box.docker("rm", "-f", "images-edit")
+
+
 def events(since):
     end = str(box.now())
     return [json.loads(line)["Action"] for line in box.docker(
@@ -202,7 +353,8 @@ def events(since):
 
 @case("everything is given back")
 def clean():
-    for name in (IMAGE, OTHER):
+    box.docker("rm", "-f", *box.docker("ps", "-aq", "-f", "name=images-").split(), check=False)
+    for name in box.docker("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=test/images*").split():
         box.docker("rmi", "-f", name)
     equal(box.docker("images", "-q", "--filter", "reference=test/images*"), "", "images")
     equal(box.sh("ls /var/lib/skerry/images/tmp | wc -l"), "0", "folders of jobs")

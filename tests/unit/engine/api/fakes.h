@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "engine/api/api.h"
+#include "engine/container/commit.h"
 #include "engine/container/container.h"
 #include "engine/container/exec.h"
 #include "engine/container/files.h"
@@ -59,6 +60,7 @@ static struct fakes {
 	struct image_op *image_op;
 	int image_fd;
 	struct image_save *save;
+	struct container_commit *commit;
 	int gone_saves;
 	struct stats_watch *stats;
 	struct container_stats sample;
@@ -544,6 +546,19 @@ int images_load(struct images *s, int fd, struct image_op *op, struct err *e)
 	fake.image_op = op;
 	fake.image_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return 0;
+}
+int container_commit(struct container *c, const struct commit_request *q,
+		     struct container_commit *m, struct err *e)
+{
+	int r = next_result(e);
+
+	snprintf(fake.asked, sizeof(fake.asked), "commit %s %s %s %s pause=%d %s %s", c->name,
+		 q->name, q->author ? q->author : "-", q->comment ? q->comment : "-", q->pause,
+		 q->changes ? q->changes[0] : "-",
+		 q->config ? yyjson_get_str(yyjson_obj_get(q->config, "User")) : "-");
+	if (r == 0)
+		fake.commit = m;
+	return r;
 }
 int images_make(struct images *s, int fd, const struct image_make *m, struct image_op *op,
 		struct err *e)
