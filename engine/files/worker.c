@@ -486,7 +486,7 @@ static int add_to_layer(struct changes *c, enum change_kind kind, const char *pa
  * are. The container's own view only tells what is hidden. */
 static int run_layer(struct worker_call *call, struct request *q, struct err *e)
 {
-	struct layering l = { .c = { .add = add_to_layer } };
+	struct layering l = { .c = { .add = add_to_layer, .whole = true } };
 	struct pack_result result;
 	OUT(out);
 	int r;

@@ -3,7 +3,8 @@
  *
  * Private to engine/image. store.c opens and closes, record.c reads and writes refs/, config.c
  * reads config blobs, query.c finds and changes names, job.c and load.c bring images in, ensure.c
- * looks into archives, remove.c takes them out, trash.c wipes folders.
+ * looks into archives, make.c makes images of layers, save.c lets them out, remove.c takes them
+ * out, trash.c wipes folders.
  *
  * Files in refs/: i-<hex>.json an image: {"image","manifest","digests","loaded","chains"};
  * n-<escaped name>.json or x-<sha256 of the name>.json (long ones) a name: {"name","image"}. An

@@ -207,7 +207,9 @@ static const char *layer_of(struct scene *s, struct memory *m, struct buf *text)
 	_cleanup_(mem_free) char *upper = str_printf("%s/upper", test_tmpdir()),
 				 *lower = str_printf("%s/lower", test_tmpdir());
 	char *both[] = { upper, lower, NULL };
-	struct layered l = { .c = { .upper = s->upper, .lower = s->lower, .add = into_layer } };
+	struct layered l = {
+		.c = { .upper = s->upper, .lower = s->lower, .whole = true, .add = into_layer }
+	};
 	struct pack_result result;
 	struct err e = { 0 };
 	int r;
@@ -273,6 +275,32 @@ TEST(a_layer_of_an_opaque_directory_and_of_nothing)
 	close(s.upper);
 	close(s.lower);
 	buf_free(&text);
+}
+
+/* `docker diff` leaves out what is too deep; a layer must not. */
+TEST(what_is_too_deep_for_a_layer)
+{
+	struct scene s = scene_new();
+	struct listed l = { .text = { 0 } };
+	struct buf text = { 0 };
+	int fd = dup(s.upper);
+	MEMORY(m);
+
+	for (int i = 0; i <= CHANGES_DEPTH_MAX; i++) {
+		int next;
+
+		CHECK(mkdirat(fd, "d", 0755) == 0);
+		next = openat(fd, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = next;
+	}
+	close(fd);
+	CHECK(str_starts(changes_of(&s, &l), "A /d;A /d/d;"));
+	CHECK(str_starts(layer_of(&s, &m, &text), "directories are nested too deep: \"/d/d/d"));
+	close(s.upper);
+	close(s.lower);
+	buf_free(&text);
+	buf_free(&l.text);
 }
 
 TEST(names_that_a_layer_cannot_hold)
