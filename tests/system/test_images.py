@@ -17,7 +17,8 @@ from lib.tap import case, check, contains, equal
 box = vm.shared()
 IMAGE = "test/images:1"
 OTHER = "test/images-other:1"
-WORKERS = "ps -o args | grep -c '[w]orker save' || true"
+WORKERS = "ps | grep -c '[w]orker save'; true"
+FILES = f"ls /proc/$(echo {vm.ENGINE})/fd | wc -l"
 
 
 def local(name):
@@ -94,6 +95,22 @@ def round_trip():
     equal(check_layout(members(save(IMAGE)))["docker.io/" + IMAGE][0], want, "saved again")
 
 
+@case("save, rmi, load of an OCI image: its manifest stays, and with it its digest")
+def round_trip_oci():
+    load("test/images-oci:1", {"one": b"first\n"}, write=images.oci_archive)
+    before = box.inspect("test/images-oci:1", "image")
+    check(before["RepoDigests"][0].startswith("test/images-oci@sha256:"), f"RepoDigests {before['RepoDigests']}")
+    box.docker("save", "-o", local("saved.tar"), "test/images-oci:1")
+    said = box.docker("rmi", "test/images-oci:1")
+    contains(said, f"Untagged: {before['RepoDigests'][0]}", "docker rmi")
+    box.docker("load", "-i", local("saved.tar"))
+    after = box.inspect("test/images-oci:1", "image")
+    equal((after["Id"], after["RepoDigests"]), (before["Id"], before["RepoDigests"]), "the image")
+    box.docker("rmi", before["RepoDigests"][0])
+    equal(box.inspect("test/images-oci:1", "image")["RepoDigests"], [], "after the digest was removed")
+    box.docker("rmi", "test/images-oci:1")
+
+
 @case("save: several images share their layers; ids, tags and repositories")
 def save_many():
     first = load(IMAGE, {"one": b"first\n"})
@@ -127,6 +144,7 @@ def save_unknown():
 def save_left():
     load(IMAGE, {"large": b"0123456789abcdef" * (4 << 16)})
     start = box.now()
+    files = box.sh(FILES)
     conn = box.connection()
     conn.request("GET", f"/images/{IMAGE}/get")
     answer = conn.getresponse()
@@ -135,6 +153,7 @@ def save_left():
     equal(box.sh(WORKERS), "1", "workers while it is read")
     conn.close()
     until(lambda: box.sh(WORKERS) == "0", "the end of the worker")
+    until(lambda: box.sh(FILES) == files, "descriptors of the engine as before")
     equal(events(start), [], "events of a save that was left")
     save(IMAGE)
     equal(events(start), ["save"], "events of a save")
