@@ -7,9 +7,14 @@
  */
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "engine/files/changes.h"
 #include "engine/files/files.h"
@@ -417,6 +422,38 @@ static int open_upper(const char *path, struct err *e)
 	return take_fd(tree);
 }
 
+/* The container's root as a descriptor, without becoming root in its user namespace for good: there
+ * the files on disk belong to nobody. A child that shares our descriptors does it; its mounts are
+ * locked for everybody who is not in that namespace. */
+static int view_from_outside(const struct view_request *q, struct view *ret, struct err *e)
+{
+	struct answer {
+		struct view view;
+		int r;
+		struct err why;
+	} answer = { .r = -EIO };
+	int fds[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "cannot make a pipe");
+	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		answer.r = view_enter(q, &answer.view, &answer.why);
+		n = write(fds[1], &answer, sizeof(answer));
+		_exit(n != sizeof(answer));
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0 ||
+	    read(fds[0], &answer, sizeof(answer)) != sizeof(answer))
+		err_set(&answer.why, EIO, "cannot enter the container's namespaces");
+	close(fds[0]);
+	close(fds[1]);
+	*ret = answer.view;
+	*e = answer.why;
+	return answer.r;
+}
+
 /* The three sides of the walk; then the sandbox. */
 static int open_sides(struct request *q, struct changes *c, struct err *e)
 {
@@ -432,7 +469,8 @@ static int open_sides(struct request *q, struct changes *c, struct err *e)
 	if (c->lower < 0)
 		return c->lower;
 	q->view.bare = true;
-	r = view_enter(&q->view, &v, e);
+	r = c->whole && q->running && q->view.user_ns ? view_from_outside(&q->view, &v, e)
+						      : view_enter(&q->view, &v, e);
 	if (r < 0)
 		return r;
 	c->merged = v.root;
@@ -492,7 +530,6 @@ static int run_layer(struct worker_call *call, struct request *q, struct err *e)
 	int r;
 
 	(void)call;
-	q->view.user_ns = false;
 	r = open_sides(q, &l.c, e);
 	if (r == 0)
 		r = pack_layer_begin(l.c.upper, &out.sink, &l.pack, e);
