@@ -49,6 +49,7 @@ static const struct role workers[] = {
 	/* clang-format off */
 	{ "unpack", image_unpack_worker },
 	{ "store", image_store_worker },
+	{ "save", image_save_worker },
 	{ "volume", volume_worker_main },
 	{ "remove", container_remove_worker },
 	{ FILES_WORKER, files_worker_main },

@@ -50,6 +50,7 @@ struct engine {
 
 	struct http_server *http; /* made by api_open */
 	bool pruning; /* one prune at a time, as Docker */
+	bool pruning_images;
 };
 
 struct api_config {

@@ -40,7 +40,7 @@ void containers_inspect(struct http_req *r)
 
 /* "linux", "amd64", "linux/amd64", "linux/amd64/v1" as "os/arch"; what the words mean is that of
  * containerd's platforms package. Images here are linux/amd64 all. */
-static int read_platform(const char *text, char *ret, size_t size, struct err *e)
+int api_platform(const char *text, char *ret, size_t size, struct err *e)
 {
 	static const char *const systems[] = { "linux", "windows", "darwin", "freebsd", NULL };
 	static const char *const arches[][2] = {
@@ -73,7 +73,7 @@ static int check_platform(const struct http_req *r, yyjson_val *body, struct err
 
 	if (code < 0 || str_empty(platform))
 		return code;
-	code = read_platform(platform, wanted, sizeof(wanted), e);
+	code = api_platform(platform, wanted, sizeof(wanted), e);
 	if (code < 0 || strcmp(wanted, "linux/amd64") == 0)
 		return code;
 	return err_set(e, ENOENT,

@@ -183,10 +183,9 @@ void images_history(struct http_req *r)
 void images_publish(struct engine *en, const struct image_change *changes, size_t n)
 {
 	static const char *const actions[] = {
-		[IMAGE_LOADED] = "load",
-		[IMAGE_TAGGED] = "tag",
-		[IMAGE_UNTAGGED] = "untag",
-		[IMAGE_DELETED] = "delete",
+		[IMAGE_LOADED] = "load",      [IMAGE_TAGGED] = "tag",
+		[IMAGE_UNTAGGED] = "untag",   [IMAGE_DELETED] = "delete",
+		[IMAGE_LAYER_DELETED] = NULL, [IMAGE_MADE] = NULL,
 	};
 
 	for (size_t i = 0; i < n; i++) {
@@ -200,7 +199,8 @@ void images_publish(struct engine *en, const struct image_change *changes, size_
 			.n_attrs = 1,
 		};
 
-		events_publish(en->events, &ev);
+		if (ev.action)
+			events_publish(en->events, &ev);
 	}
 }
 
@@ -240,13 +240,12 @@ struct removal {
 	struct engine *en;
 };
 
-static void write_changes(struct json_writer *w, const struct image_op *op)
+void api_image_changes(const struct image_change *changes, size_t n, struct json_writer *w)
 {
-	json_begin_array(w);
-	for (size_t i = 0; i < op->n_changes; i++) {
-		const struct image_change *c = &op->changes[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct image_change *c = &changes[i];
 
-		if (c->type != IMAGE_UNTAGGED && c->type != IMAGE_DELETED)
+		if (c->type == IMAGE_LOADED || c->type == IMAGE_TAGGED || c->type == IMAGE_MADE)
 			continue;
 		json_begin_object(w);
 		if (c->type == IMAGE_UNTAGGED)
@@ -255,7 +254,6 @@ static void write_changes(struct json_writer *w, const struct image_op *op)
 			json_member_str(w, "Deleted", c->id);
 		json_end_object(w);
 	}
-	json_end_array(w);
 }
 
 static void removed(struct image_op *op, int code, const struct err *e)
@@ -269,7 +267,9 @@ static void removed(struct image_op *op, int code, const struct err *e)
 		api_fail(rm->req, code, e);
 	} else {
 		json_writer_init(&w, &b);
-		write_changes(&w, op);
+		json_begin_array(&w);
+		api_image_changes(op->changes, op->n_changes, &w);
+		json_end_array(&w);
 		api_reply(rm->req, 200, &b);
 	}
 	free(rm);

@@ -7,6 +7,7 @@
 
 #include "engine/api/api.h"
 #include "engine/data/json.h"
+#include "engine/data/ref.h"
 
 enum {
 	API_BODY_MAX = 4 << 20, /* JSON bodies */
@@ -40,6 +41,14 @@ int api_body(struct http_req *r, bool optional, yyjson_doc **ret_doc, yyjson_val
 void api_reply(struct http_req *r, int status, struct buf *json);
 /* "1457.506", "1457", RFC 3339 -> ns; NULL, "" and "0" give 0. `key` for the error. */
 int api_time(const char *key, const char *text, int64_t *ret_ns, struct err *e);
+/* "linux/arm64" of what a client calls a platform ("arm64", "linux/aarch64", ...). */
+int api_platform(const char *text, char *ret, size_t size, struct err *e);
+/* The parameters `changes` (added to *ret); `repo` and `tag` as one name, "" for none. */
+int api_changes(struct http_req *r, char ***ret, struct err *e);
+int api_repo_tag(struct http_req *r, char ret[REF_TEXT_MAX], struct err *e);
+/* The filter until=: a moment, or how long ago ("10m"); 0: none. */
+struct filters;
+int api_until(const struct filters *f, int64_t *ret_ns, struct err *e);
 /* A member `key`: "key=value" entries (NULL: none) as an object. */
 void api_pairs(struct json_writer *w, const char *key, char *const *pairs);
 /* One volume; with `usage` its bytes (-1: not known) and how many containers have it. */
@@ -109,6 +118,13 @@ void images_history(struct http_req *r);
 void images_tag_one(struct http_req *r);
 void images_remove_one(struct http_req *r);
 void images_load_archive(struct http_req *r);
+void commit_make(struct http_req *r);
+void images_create(struct http_req *r);
+void images_save_one(struct http_req *r);
+void images_save_many(struct http_req *r);
+void images_prune(struct http_req *r);
+/* What was untagged and deleted, as elements of an array. */
+void api_image_changes(const struct image_change *changes, size_t n, struct json_writer *w);
 /* Publishes what an image operation changed. */
 void images_publish(struct engine *en, const struct image_change *changes, size_t n);
 

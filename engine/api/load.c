@@ -1,6 +1,6 @@
 /*
- * POST /images/load: the body goes through a pipe to the image store's worker, its progress comes
- * back as JSON lines.
+ * POST /images/load and POST /images/create with fromSrc=- (import): the body goes through a pipe
+ * to the image store's worker, its progress comes back as JSON lines.
  *
  * While the pipe is full the body waits in the client's socket. The answer begins with the first
  * line of progress; before that, a failure is a plain status, behind it it is a line.
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/image/change.h"
 #include "init/base/str.h"
 
 struct load {
@@ -19,7 +20,7 @@ struct load {
 	struct io_event io;
 	int fd; /* our end of the pipe, -1 once it is closed */
 	struct buf pending; /* body bytes that the pipe did not take */
-	bool quiet, streaming, input_ended;
+	bool quiet, streaming, input_ended, import;
 };
 
 static void close_pipe(struct load *l)
@@ -153,6 +154,25 @@ static void send_error(struct load *l, const char *text)
 	send_line(l, &line, false);
 }
 
+/* The new image's id as a line, and as an event. */
+static void tell_import(struct load *l)
+{
+	_cleanup_(buf_free) struct buf line = BUF_INIT(1024);
+	const char *id = l->op.changes[0].id;
+	struct event_attr name = { "name", id };
+	const struct event ev = {
+		.type = "image", .action = "import", .id = id, .attrs = &name, .n_attrs = 1
+	};
+	struct json_writer w;
+
+	events_publish(engine_of(l->req)->events, &ev);
+	json_writer_init(&w, &line);
+	json_begin_object(&w);
+	json_member_str(&w, "status", id);
+	json_end_object(&w);
+	send_line(l, &line, false);
+}
+
 static void on_done(struct image_op *op, int code, const struct err *e)
 {
 	struct load *l = container_of(op, struct load, op);
@@ -160,6 +180,8 @@ static void on_done(struct image_op *op, int code, const struct err *e)
 	bool streaming = l->streaming || code == 0;
 
 	images_publish(engine_of(r), op->changes, op->n_changes);
+	if (code == 0 && l->import)
+		tell_import(l);
 	if (code < 0 && streaming)
 		send_error(l, err_text(e));
 	else if (code == 0 && !l->streaming)
@@ -172,7 +194,8 @@ static void on_done(struct image_op *op, int code, const struct err *e)
 		api_fail(r, code, e);
 }
 
-static int begin(struct load *l, struct http_req *r, struct err *e)
+/* make: the body is the archive of one layer, for this image; NULL: an archive of images. */
+static int begin(struct load *l, struct http_req *r, const struct image_make *make, struct err *e)
 {
 	_cleanup_(fd_close) int reader = -1;
 	int fds[2], code;
@@ -186,10 +209,12 @@ static int begin(struct load *l, struct http_req *r, struct err *e)
 	code = io_add(engine_of(r)->loop, &l->io, l->fd, 0);
 	if (code < 0)
 		return err_errno(e, -code, "pipe");
-	return images_load(engine_of(r)->images, reader, &l->op, e);
+	l->import = make;
+	return make ? images_make(engine_of(r)->images, reader, make, &l->op, e)
+		    : images_load(engine_of(r)->images, reader, &l->op, e);
 }
 
-void images_load_archive(struct http_req *r)
+static void start(struct http_req *r, const struct image_make *make)
 {
 	struct load *l = api_new(r, sizeof(*l));
 	struct err e = { 0 };
@@ -202,7 +227,7 @@ void images_load_archive(struct http_req *r)
 	l->op.done = on_done;
 	l->io.fn = on_pipe;
 	l->quiet = http_query_bool(r, "quiet", false);
-	code = begin(l, r, &e);
+	code = begin(l, r, make, &e);
 	if (code < 0) {
 		load_free(l);
 		api_fail(r, code, &e);
@@ -212,4 +237,96 @@ void images_load_archive(struct http_req *r)
 	r->on_body = on_body;
 	r->on_body_end = on_body_end;
 	r->on_gone = on_gone;
+}
+
+void images_load_archive(struct http_req *r)
+{
+	start(r, NULL);
+}
+
+/* ---- import ---- */
+
+int api_changes(struct http_req *r, char ***ret, struct err *e)
+{
+	const char *text;
+
+	for (size_t i = 0; (text = http_query_at(r, "changes", i)); i++)
+		if (strv_add(ret, text) < 0)
+			return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}
+
+int api_repo_tag(struct http_req *r, char ret[REF_TEXT_MAX], struct err *e)
+{
+	const char *repo = http_query(r, "repo"), *tag = http_query(r, "tag");
+
+	ret[0] = '\0';
+	if (str_empty(repo))
+		return 0;
+	if (str_format(ret, REF_TEXT_MAX, "%s%s%s", repo, str_empty(tag) ? "" : ":",
+		       tag ? tag : "") < 0)
+		return err_set(e, EINVAL, "invalid reference format: too long");
+	return 0;
+}
+
+/* Only images for linux can be kept. */
+static int read_platform(struct http_req *r, char arch[32], struct image_make *make, struct err *e)
+{
+	const char *text = http_query(r, "platform");
+	char platform[32];
+	int code;
+
+	if (str_empty(text))
+		return 0;
+	code = api_platform(text, platform, sizeof(platform), e);
+	if (code < 0)
+		return code;
+	if (!str_starts(platform, "linux/"))
+		return err_set(e, EINVAL, "unsupported OS: %s: only linux images run here", text);
+	(void)str_copy(arch, 32, platform + strlen("linux/"));
+	make->architecture = arch;
+	return 0;
+}
+
+static int check_source(struct http_req *r, struct err *e)
+{
+	const char *source = http_query(r, "fromSrc");
+
+	if (str_empty(source))
+		return err_set(e, EOPNOTSUPP,
+			       "pulling images (docker load takes archives) is not supported yet");
+	if (!str_eq(source, "-"))
+		return err_set(
+			e, EOPNOTSUPP,
+			"importing from an address is not supported yet: fetch the archive, and "
+			"give it to docker import as a file or with \"-\"");
+	return 0;
+}
+
+void images_create(struct http_req *r)
+{
+	_cleanup_(strv_free) char **changes = NULL;
+	const char *message = http_query(r, "message");
+	struct image_config config;
+	struct image_make make = { .config = &config };
+	char name[REF_TEXT_MAX], arch[32];
+	struct err e = { 0 };
+	int code = check_source(r, &e);
+
+	bind_init(&image_config_table, &config);
+	make.comment = str_empty(message) ? "Imported from -" : message;
+	make.name = name;
+	if (code == 0)
+		code = api_repo_tag(r, name, &e);
+	if (code == 0)
+		code = read_platform(r, arch, &make, &e);
+	if (code == 0)
+		code = api_changes(r, &changes, &e);
+	if (code == 0)
+		code = image_config_change(&config, (const char *const *)changes, &e);
+	if (code < 0)
+		api_fail(r, code, &e);
+	else
+		start(r, &make);
+	bind_free(&image_config_table, &config);
 }

@@ -36,8 +36,7 @@ static int partial_time(const char *text, int64_t *ret_ns)
 	return clock_parse(full, ret_ns);
 }
 
-/* until=: a moment, or how long ago ("10m"). */
-static int read_until(const struct filters *f, int64_t *ret_ns, struct err *e)
+int api_until(const struct filters *f, int64_t *ret_ns, struct err *e)
 {
 	const char *text = filters_value(f, "until", 0);
 	int64_t ago;
@@ -153,7 +152,7 @@ void containers_prune(struct http_req *r)
 	if (code == 0)
 		code = filters_parse(http_query(r, "filters"), allowed, &f, &e);
 	if (code == 0)
-		code = read_until(f, &until_ns, &e);
+		code = api_until(f, &until_ns, &e);
 	if (code < 0) {
 		api_fail(r, code, &e);
 		return;

@@ -21,7 +21,7 @@ enum { STAT_TIMEOUT_MS = 60000, PIPE_SIZE = 256 << 10 };
 
 static const char *const kind_names[] = {
 	[FILES_STAT] = "stat",	   [FILES_GET] = "get",		[FILES_PUT] = "put",
-	[FILES_EXPORT] = "export", [FILES_CHANGES] = "changes",
+	[FILES_EXPORT] = "export", [FILES_CHANGES] = "changes", [FILES_LAYER] = "layer",
 };
 
 static struct files_op *op_of(struct list *link)
@@ -81,6 +81,7 @@ static void release(struct files_op *op)
 static void forget(struct files_op *op)
 {
 	defer_remove(&op->step);
+	fd_close(take_fd(op->give_fd));
 	free(take_ptr(op->path));
 	free(take_ptr(op->asked));
 }
@@ -297,6 +298,8 @@ static int launch(struct files_op *op, bool running, struct err *e)
 		r = MIN(process, 0);
 		fds[spec.n_fds++] = (struct fd_map){ FILES_FD_PROCESS, process };
 	}
+	if (r == 0 && op->q.kind == FILES_LAYER)
+		fds[spec.n_fds++] = (struct fd_map){ FILES_FD_OUT, op->give_fd };
 	if (r == 0 && gives_output(op)) {
 		r = make_pipe(op, &write_end, e);
 		fds[spec.n_fds++] = (struct fd_map){ FILES_FD_OUT, write_end };
@@ -312,7 +315,8 @@ static int launch(struct files_op *op, bool running, struct err *e)
 	if (r < 0)
 		return r;
 	op->started = true;
-	op->holds = running || op->q.kind == FILES_PUT;
+	fd_close(take_fd(op->give_fd)); /* the worker's alone: its end is the end of the pipe */
+	op->holds = running || op->q.kind == FILES_PUT || op->q.kind == FILES_LAYER;
 	check_hold(op->c);
 	if (op->q.kind == FILES_EXPORT)
 		container_publish(op->c, "export", NULL, NULL);
@@ -396,6 +400,8 @@ static int begin(struct files_op *op, struct err *e)
 		return err_set(e, EBUSY,
 			       op->q.kind == FILES_EXPORT
 				       ? "You cannot export container %s which is being removed"
+			       : op->q.kind == FILES_LAYER
+				       ? "You cannot commit container %s which is being removed"
 				       : "container %s is marked for removal",
 			       c->id);
 	default:
@@ -429,9 +435,11 @@ int container_files_start(struct container *c, const struct files_request *q, st
 		return err_set(e, EAGAIN, "more than %d operations on files at a time",
 			       FILES_JOBS_MAX);
 	op->q = *q;
+	op->give_fd = q->kind == FILES_LAYER ? fcntl(q->out_fd, F_DUPFD_CLOEXEC, 0) : -1;
 	op->path = str_dup(q->path);
 	op->asked = str_dup(q->asked);
-	if ((q->path && !op->path) || (q->asked && !op->asked)) {
+	if ((q->path && !op->path) || (q->asked && !op->asked) ||
+	    (q->kind == FILES_LAYER && op->give_fd < 0)) {
 		forget(op);
 		return err_set(e, ENOMEM, "out of memory");
 	}

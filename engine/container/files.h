@@ -1,5 +1,6 @@
 /*
- * A container's files for clients: archives out and in, export, changes; the engine's side.
+ * A container's files for clients: archives out and in, export, changes, its own files as a layer;
+ * the engine's side.
  *
  * Each operation is a worker (files/worker.c) of its own; the engine passes bytes on and decides
  * how the container is to be seen: a running one by its first process, a stopped one by what it
@@ -21,13 +22,14 @@ enum {
 	FILES_PATIENCE_MS = 10000,
 };
 
-enum files_kind { FILES_STAT, FILES_GET, FILES_PUT, FILES_EXPORT, FILES_CHANGES };
+enum files_kind { FILES_STAT, FILES_GET, FILES_PUT, FILES_EXPORT, FILES_CHANGES, FILES_LAYER };
 
 struct files_request {
 	enum files_kind kind;
 	const char *path; /* STAT, GET, PUT */
 	const char *asked; /* the container as the client named it, for messages */
 	bool keep_kind; /* PUT: directories and other kinds do not replace each other */
+	int out_fd; /* LAYER: where its archive goes; duplicated */
 	bool own; /* PUT: files belong to the container's user, if it has one */
 };
 
@@ -55,6 +57,7 @@ struct files_op {
 	size_t fill_next;
 	struct io_event out;
 	int out_fd; /* -1: none (any more) */
+	int give_fd; /* LAYER: for the worker */
 	struct defer_event step;
 	struct err why;
 	bool waits, filling, holds, started, ended, over, input_ended, counted;

@@ -94,6 +94,15 @@ static int tell_parent(struct walk *w, size_t parent_len, struct err *e)
 	return r;
 }
 
+/* What the bounds do not let in. */
+static int too_much(struct walk *w, const char *what, struct err *e)
+{
+	if (!w->c->whole)
+		return 0;
+	w->fatal = true;
+	return err_set(e, EFBIG, "%s: \"%.200s...\"", what, buf_text(&w->path));
+}
+
 /* ---- directories ---- */
 
 static int walk_place(struct walk *w, struct place *in, struct err *e);
@@ -179,6 +188,8 @@ static int with_path(struct walk *w, const char *name, struct err *e,
 	buf_printf(&w->path, "/%s", name);
 	if (!buf_failed(&w->path))
 		r = fn(w, name, len, e);
+	else
+		r = too_much(w, "a path is too long", e);
 	w->path.failed = 0;
 	w->path.len = len;
 	w->path.data[len] = '\0';
@@ -203,7 +214,7 @@ static int walk_place(struct walk *w, struct place *in, struct err *e)
 	int r = 0;
 
 	if (w->depth == CHANGES_DEPTH_MAX)
-		return 0;
+		return too_much(w, "directories are nested too deep", e);
 	w->depth++;
 	w->at = in;
 	r = dir_each(in->upper, ".", CHANGES_DIR_MAX, upper_entry, w, e);

@@ -10,6 +10,8 @@
 #ifndef SKERRY_FILES_CHANGES_H
 #define SKERRY_FILES_CHANGES_H
 
+#include <stdbool.h>
+
 #include "init/base/err.h"
 
 enum change_kind { CHANGE_MODIFIED, CHANGE_ADDED, CHANGE_DELETED }; /* numbers of the API */
@@ -23,6 +25,7 @@ enum {
 
 struct changes {
 	int upper, merged, lower; /* directories; O_PATH is enough */
+	bool whole; /* what is too deep or too long is an error, and not left out */
 	/* each change, sorted by name in each directory; a directory is told at the latest
 	 * before the first thing that was added to it or deleted from it. 0 or -errno, which
 	 * ends the walk */

@@ -4,9 +4,9 @@
  * One process per operation. It is given the container as a request (the paths of its overlay and
  * its mounts, or a pidfd of its first process), builds a view of it (view.h), gives up its rights
  * and only then looks at what is inside. Standard input is the archive of a "put", FILES_FD_OUT
- * what a "get", "export" or "changes" gives. Started by container/files.c and usage.c.
+ * what a "get", "export", "changes" or "layer" gives. Started by container/files.c and usage.c.
  *
- * Requests: {"op":"stat|get|put|export|changes|usage",
+ * Requests: {"op":"stat|get|put|export|changes|layer|usage",
  *   "path":BASE64, as it was asked for (stat, get, put)
  *   "container":"name", for messages
  *   "running":B, FILES_FD_PROCESS is a pidfd of the container

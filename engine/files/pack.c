@@ -30,7 +30,9 @@ struct pack {
 	struct tar_xattr xattrs[XATTRS_MAX];
 	dev_t no_devices;
 	dev_t dev; /* of the current directory */
-	bool one_mount, fatal;
+	bool one_mount, shallow, fatal;
+	int root; /* of a layer's nodes */
+	struct buf dirs; /* the deepest directory that the layer has now, with those above it */
 	unsigned depth;
 	struct pack_result result;
 };
@@ -251,7 +253,7 @@ static int put_dir(struct pack *p, int dir, const char *name, struct err *e)
 	buf_add_char(&p->path, '/');
 	entry_of(&entry, &st, TAR_DIR, buf_text(&p->path));
 	r = put_entry(p, &entry, fd, e);
-	if (r < 0 || (st.st_dev != p->dev && (p->one_mount || view_is_pseudo(fd))))
+	if (r < 0 || p->shallow || (st.st_dev != p->dev && (p->one_mount || view_is_pseudo(fd))))
 		return r;
 	return put_below(p, fd, st.st_dev, e);
 }
@@ -318,6 +320,7 @@ static int pack_end(struct pack *p, int r, struct pack_result *ret, struct err *
 	map_free(&p->links);
 	tar_out_free(&p->out);
 	buf_free(&p->path);
+	buf_free(&p->dirs);
 	free(p->chunk);
 	free(p->xattr_bytes);
 	return r;
@@ -369,4 +372,133 @@ int pack_root(int root, struct sink *to, struct pack_result *ret, struct err *e)
 	if (r == 0)
 		r = put_below(&p, fd, st.st_dev, e);
 	return pack_end(&p, r, ret, e);
+}
+
+/* ---- a layer ---- */
+
+#define WHITEOUT ".wh."
+
+int pack_layer_begin(int root, struct sink *to, struct pack **ret, struct err *e)
+{
+	struct pack *p = malloc(sizeof(*p));
+	struct pack_result unused;
+	struct stat st;
+	int r = p ? pack_init(p, to, e) : err_set(e, ENOMEM, "out of memory");
+
+	if (r == 0 && fstat(root, &st) < 0)
+		r = err_errno(e, errno, "cannot open the container's files");
+	if (r < 0) {
+		if (p)
+			(void)pack_end(p, r, &unused, e);
+		free(p);
+		return r;
+	}
+	p->shallow = true;
+	p->root = root;
+	p->dirs = BUF_INIT(PACK_PATH_MAX);
+	p->dev = st.st_dev;
+	*ret = p;
+	return 0;
+}
+
+/* Whether `path` is `dir` or lies below it. */
+static bool is_within(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
+/* "/a/b" -> "a" (new memory; "." for the top) and "b" */
+static const char *split(const char *path, char **ret_dir)
+{
+	const char *slash = strrchr(path, '/');
+
+	*ret_dir = slash > path ? strndup(path + 1, (size_t)(slash - path - 1)) : str_dup(".");
+	return slash + 1;
+}
+
+static int put_one(struct pack *p, const char *path, struct err *e)
+{
+	_cleanup_(mem_free) char *dir = NULL;
+	_cleanup_(fd_close) int fd = -1;
+	const char *name = split(path, &dir);
+
+	if (!dir)
+		return err_set(e, ENOMEM, "out of memory");
+	fd = path_open_strict(p->root, dir, O_PATH | O_DIRECTORY, 0, NULL);
+	if (fd < 0)
+		return leave_out(p);
+	buf_reset(&p->path);
+	buf_add_text(&p->path, path + 1);
+	return put_node(p, fd, name, e);
+}
+
+/* The directories above a node come before it, each once: a layer that has them only behind what
+ * is in them would lose their owners and modes. The walk is depth first, so one path remembers
+ * all. */
+static int put_above(struct pack *p, const char *path, struct err *e)
+{
+	_cleanup_(mem_free) char *above = str_dup(path);
+	int r = above ? 0 : err_set(e, ENOMEM, "out of memory");
+
+	for (char *slash = above ? strchr(above + 1, '/') : NULL; r == 0 && slash;
+	     slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (!is_within(buf_text(&p->dirs), above)) {
+			r = put_one(p, above, e);
+			buf_reset(&p->dirs);
+			buf_add_text(&p->dirs, above);
+		}
+		*slash = '/';
+	}
+	return r;
+}
+
+int pack_layer_node(struct pack *p, const char *path, struct err *e)
+{
+	int r;
+
+	if (strstr(path, "/" WHITEOUT))
+		return err_set(
+			e, EINVAL,
+			"\"%.200s\" cannot be in a layer: a name that begins with \"" WHITEOUT
+			"\" means there that something was deleted",
+			path);
+	if (is_within(buf_text(&p->dirs), path))
+		return 0; /* a directory, told once more */
+	r = put_above(p, path, e);
+	if (r < 0)
+		return r;
+	r = put_one(p, path, e);
+	if (str_ends(buf_text(&p->path), "/")) {
+		buf_reset(&p->dirs);
+		buf_add_text(&p->dirs, path);
+	}
+	return r;
+}
+
+int pack_layer_deleted(struct pack *p, const char *path, struct err *e)
+{
+	_cleanup_(mem_free) char *dir = NULL, *mark = NULL;
+	struct tar_entry entry = { .type = TAR_FILE };
+	const char *name = split(path, &dir);
+	int r = put_above(p, path, e);
+
+	if (r < 0)
+		return r;
+	if (dir)
+		mark = str_eq(dir, ".") ? str_printf(WHITEOUT "%s", name)
+					: str_printf("%s/" WHITEOUT "%s", dir, name);
+	if (!mark)
+		return err_set(e, ENOMEM, "out of memory");
+	entry.path = mark;
+	return put_entry(p, &entry, -1, e);
+}
+
+int pack_layer_end(struct pack *p, int r, struct pack_result *ret, struct err *e)
+{
+	r = pack_end(p, r, ret, e);
+	free(p);
+	return r;
 }

@@ -8,6 +8,9 @@
  * its directory's descriptor, without following links, and looked at again. Mounts of the tree must
  * be nodev, so that opening what became a device does nothing.
  *
+ * The layer of a container is made of single nodes, named one by one (changes.h finds them), and of
+ * whiteouts as the OCI image-spec has them (layer.md).
+ *
  * Called by the worker; nothing grows with the tree but the list of files that have several names.
  */
 #ifndef SKERRY_FILES_PACK_H
@@ -40,5 +43,17 @@ int pack_found(const struct found *f, dev_t no_devices, struct sink *to, struct 
 	       struct err *e);
 /* All that is below the directory `root`, without an entry for itself and without other mounts. */
 int pack_root(int root, struct sink *to, struct pack_result *ret, struct err *e);
+
+struct pack; /* a layer being written */
+
+/* Nodes are those below the directory `root`, which has no other mounts in it. */
+int pack_layer_begin(int root, struct sink *to, struct pack **ret, struct err *e);
+/* One node ("/a/b"), a directory without what is below it. EINVAL for a name that means
+ * something else in a layer. */
+int pack_layer_node(struct pack *p, const char *path, struct err *e);
+/* The mark of a node that the layers below have and this one takes away. */
+int pack_layer_deleted(struct pack *p, const char *path, struct err *e);
+/* Ends the archive if r, what came of the nodes, is 0; frees p. */
+int pack_layer_end(struct pack *p, int r, struct pack_result *ret, struct err *e);
 
 #endif

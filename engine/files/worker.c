@@ -7,9 +7,14 @@
  */
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "engine/files/changes.h"
 #include "engine/files/files.h"
@@ -417,41 +422,123 @@ static int open_upper(const char *path, struct err *e)
 	return take_fd(tree);
 }
 
-static int run_changes(struct worker_call *call, struct request *q, struct err *e)
+/* The container's root as a descriptor, without becoming root in its user namespace for good: there
+ * the files on disk belong to nobody. A child that shares our descriptors does it; its mounts are
+ * locked for everybody who is not in that namespace. */
+static int view_from_outside(const struct view_request *q, struct view *ret, struct err *e)
 {
-	_cleanup_(fd_close) int upper = -1, lower = -1;
-	struct listing l = { .c = { .add = add_change },
-			     .out = { .sink = { .write = out_write }, .buf = BUF_INIT(OUT_BUFFER) },
-			     .line = BUF_INIT(8 * CHANGES_PATH_MAX) };
+	struct answer {
+		struct view view;
+		int r;
+		struct err why;
+	} answer = { .r = -EIO };
+	int fds[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "cannot make a pipe");
+	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		answer.r = view_enter(q, &answer.view, &answer.why);
+		n = write(fds[1], &answer, sizeof(answer));
+		_exit(n != sizeof(answer));
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0 ||
+	    read(fds[0], &answer, sizeof(answer)) != sizeof(answer))
+		err_set(&answer.why, EIO, "cannot enter the container's namespaces");
+	close(fds[0]);
+	close(fds[1]);
+	*ret = answer.view;
+	*e = answer.why;
+	return answer.r;
+}
+
+/* The three sides of the walk; then the sandbox. */
+static int open_sides(struct request *q, struct changes *c, struct err *e)
+{
 	uint64_t memory = worker_memory_limit(WALK_MEMORY);
 	struct view v;
 	int r;
 
-	(void)call;
-	upper = open_upper(q->view.upper, e);
-	if (upper < 0)
-		return upper;
-	lower = view_layers(q->layers, e);
-	if (lower < 0)
-		return lower;
+	c->upper = c->lower = c->merged = -1;
+	c->upper = open_upper(q->view.upper, e);
+	if (c->upper < 0)
+		return c->upper;
+	c->lower = view_layers(q->layers, e);
+	if (c->lower < 0)
+		return c->lower;
 	q->view.bare = true;
-	r = view_enter(&q->view, &v, e);
-	if (r == 0)
-		r = lock_up(NULL, 0, false, CHANGES_FILES, memory, e);
+	r = c->whole && q->running && q->view.user_ns ? view_from_outside(&q->view, &v, e)
+						      : view_enter(&q->view, &v, e);
 	if (r < 0)
 		return r;
-	l.c.upper = upper;
-	l.c.lower = lower;
-	l.c.merged = v.root;
-	r = out_write(&l.out.sink, "[", 1, e);
+	c->merged = v.root;
+	return lock_up(NULL, 0, false, CHANGES_FILES, memory, e);
+}
+
+static void close_sides(struct changes *c)
+{
+	fd_close(c->upper);
+	fd_close(c->lower);
+}
+
+static int run_changes(struct worker_call *call, struct request *q, struct err *e)
+{
+	struct listing l = { .c = { .add = add_change },
+			     .out = { .sink = { .write = out_write }, .buf = BUF_INIT(OUT_BUFFER) },
+			     .line = BUF_INIT(8 * CHANGES_PATH_MAX) };
+	int r = open_sides(q, &l.c, e);
+
+	(void)call;
+	if (r == 0)
+		r = out_write(&l.out.sink, "[", 1, e);
 	if (r == 0)
 		r = changes_walk(&l.c, e);
 	if (r == 0)
 		r = out_write(&l.out.sink, "]\n", 2, e);
 	if (r == 0)
 		r = out_flush(&l.out, e);
+	close_sides(&l.c);
 	buf_free(&l.out.buf);
 	buf_free(&l.line);
+	return r;
+}
+
+/* ---- layer ---- */
+
+struct layering {
+	struct changes c;
+	struct pack *pack;
+};
+
+static int add_to_layer(struct changes *c, enum change_kind kind, const char *path, struct err *e)
+{
+	struct layering *l = container_of(c, struct layering, c);
+
+	return kind == CHANGE_DELETED ? pack_layer_deleted(l->pack, path, e)
+				      : pack_layer_node(l->pack, path, e);
+}
+
+/* Read is the upper directory itself, whose ids are those of the image, whatever the container's
+ * are. The container's own view only tells what is hidden. */
+static int run_layer(struct worker_call *call, struct request *q, struct err *e)
+{
+	struct layering l = { .c = { .add = add_to_layer, .whole = true } };
+	struct pack_result result;
+	OUT(out);
+	int r;
+
+	(void)call;
+	r = open_sides(q, &l.c, e);
+	if (r == 0)
+		r = pack_layer_begin(l.c.upper, &out.sink, &l.pack, e);
+	if (r == 0)
+		r = pack_layer_end(l.pack, changes_walk(&l.c, e), &result, e);
+	if (r == 0)
+		r = out_flush(&out, e);
+	close_sides(&l.c);
+	buf_free(&out.buf);
 	return r;
 }
 
@@ -505,7 +592,8 @@ static const struct {
 } operations[] = {
 	{ "stat", run_stat, true },	   { "get", run_get, true },
 	{ "put", run_put, true },	   { "export", run_export, false },
-	{ "changes", run_changes, false }, { "usage", run_usage, false },
+	{ "changes", run_changes, false }, { "layer", run_layer, false },
+	{ "usage", run_usage, false },
 };
 
 static int run(struct worker_call *call, struct err *e)

@@ -325,9 +325,13 @@ static int record_image(struct image_job *job, const struct plan_image *img, str
 static int record_names(struct image_job *job, struct stored *st, const struct plan_image *img,
 			struct err *e)
 {
+	enum image_change_type type = job->making ? IMAGE_TAGGED : IMAGE_LOADED;
 	char text[REF_TEXT_MAX];
 	struct ref ref;
 	int r = 0;
+
+	if (job->making && job_change(job, IMAGE_MADE, st->image.id, NULL) < 0)
+		return err_set(e, ENOMEM, "out of memory");
 
 	for (size_t i = 0; i < strv_len(img->names); i++) {
 		_cleanup_(mem_free) char *old = NULL;
@@ -338,10 +342,11 @@ static int record_names(struct image_job *job, struct stored *st, const struct p
 		(void)ref_parse(img->names[i], &ref, NULL);
 		ref_format_familiar(&ref, text);
 		if ((old && job_change(job, IMAGE_UNTAGGED, old, text) < 0) ||
-		    job_change(job, IMAGE_LOADED, st->image.id, text) < 0)
+		    job_change(job, type, st->image.id, text) < 0)
 			return err_set(e, ENOMEM, "out of memory");
 	}
-	if (strv_len(img->names) == 0 && job_change(job, IMAGE_LOADED, st->image.id, NULL) < 0)
+	if (strv_len(img->names) == 0 && !job->making &&
+	    job_change(job, IMAGE_LOADED, st->image.id, NULL) < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	return 0;
 }

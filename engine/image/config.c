@@ -46,7 +46,7 @@ static const struct bind config_rows[] = {
 	ROW(image_config, "OnBuild", BIND_STRV, on_build),
 	ROW(image_config, "ArgsEscaped", BIND_BOOL, args_escaped),
 };
-static BIND_TABLE(config_table, struct image_config, config_rows);
+BIND_TABLE(image_config_table, struct image_config, config_rows);
 
 struct text_row {
 	const char *key;
@@ -128,7 +128,7 @@ int config_read(struct image *img, const char *text, size_t len, struct err *e)
 	yyjson_val *root;
 	int r = document_parse(text, len, &doc, e);
 
-	bind_init(&config_table, &img->config);
+	bind_init(&image_config_table, &img->config);
 	if (r < 0)
 		return r;
 	root = yyjson_doc_get_root(doc);
@@ -137,12 +137,13 @@ int config_read(struct image *img, const char *text, size_t len, struct err *e)
 	if ((r = read_texts(root, rows, ARRAY_SIZE(rows), img, e)) < 0 ||
 	    (r = read_created(img, root, e)) < 0 || (r = read_history(img, root, e)) < 0)
 		return r;
-	return bind_read(&config_table, json_member(root, "config"), &img->config, "config", e);
+	return bind_read(&image_config_table, json_member(root, "config"), &img->config, "config",
+			 e);
 }
 
 void config_free(struct image *img)
 {
-	bind_free(&config_table, &img->config);
+	bind_free(&image_config_table, &img->config);
 	for (size_t i = 0; i < img->n_history; i++) {
 		struct image_history *h = &img->history[i];
 

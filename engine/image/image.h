@@ -26,6 +26,7 @@
 #include "engine/data/bind.h"
 #include "engine/data/json.h"
 #include "engine/image/limits.h"
+#include "engine/worker/worker.h"
 #include "init/base/err.h"
 #include "init/base/list.h"
 #include "init/base/loop.h"
@@ -79,6 +80,10 @@ struct image_config {
 	struct image_health *health; /* NULL: none */
 	bool args_escaped;
 };
+
+/* Reads, writes, copies and frees a struct image_config: the object `config` of a config blob,
+ * which is that of a container's request too. */
+extern const struct bind_table image_config_table;
 
 struct image_history {
 	char *created, *created_by, *author, *comment;
@@ -152,11 +157,18 @@ struct image_progress {
 };
 
 /* What happened to the store; in order. The caller turns them into events and answers. */
-enum image_change_type { IMAGE_LOADED, IMAGE_TAGGED, IMAGE_UNTAGGED, IMAGE_DELETED };
+enum image_change_type {
+	IMAGE_LOADED,
+	IMAGE_TAGGED,
+	IMAGE_UNTAGGED,
+	IMAGE_DELETED,
+	IMAGE_LAYER_DELETED,
+	IMAGE_MADE
+};
 struct image_change {
 	enum image_change_type type;
-	char *id; /* image id */
-	char *name; /* familiar name; NULL for IMAGE_DELETED and nameless images */
+	char *id; /* image id; chain id of a layer */
+	char *name; /* familiar name; NULL for what was deleted and nameless images */
 };
 
 /* Embedded by the caller, zero-initialised; it must live until done() or image_op_cancel(). */
@@ -168,6 +180,7 @@ struct image_op {
 	/* result, valid during done() */
 	const struct image_change *changes;
 	size_t n_changes;
+	int64_t freed; /* bytes of the layers that were removed */
 	/* internal */
 	struct image_job *job;
 };
@@ -183,15 +196,68 @@ void image_op_cancel(struct image_op *op);
 int images_load(struct images *s, int fd, struct image_op *op, struct err *e);
 /* The same from a file of the machine; on a store in memory the blobs stay in that file. */
 int images_load_file(struct images *s, const char *path, struct image_op *op, struct err *e);
+/* An image that is made here: the archive of one layer on top of another image, or of nothing. */
+struct image_make {
+	const char *parent; /* id; NULL: none */
+	const struct image_config *config;
+	const char *author, *comment, *created_by; /* NULL: none */
+	const char *architecture, *variant; /* NULL: the parent's, else this machine's */
+	const char *name; /* with or without a tag; NULL: none */
+};
+/* Reads the layer from fd (as images_load) up to its end, so a caller who keeps the other end of a
+ * pipe open decides when it is complete. A layer without entries is none. Durable at done(); the
+ * changes are IMAGE_MADE, then what became of names. */
+int images_make(struct images *s, int fd, const struct image_make *m, struct image_op *op,
+		struct err *e);
+
 /* Makes sure that `ref` is there: at once when the store has it, else by loading the first
  * archive of archive_dirs (byte order of names) that holds it. done() gives -ENOENT "No such
  * image: ..., and no archive in ... holds it". */
 int images_ensure(struct images *s, const char *ref, struct image_op *op, struct err *e);
 
+/* An archive of images, streamed out. Embedded by the caller, zeroed but for the callbacks; it must
+ * live until done() or image_save_cancel(). */
+struct image_save {
+	/* image_save_read has something */
+	void (*readable)(struct image_save *sv);
+	/* Once, never from inside a call here; all output was read when r is 0. */
+	void (*done)(struct image_save *sv, int r, const struct err *e);
+	char **ids; /* of the images in it; valid during done() */
+
+	/* private */
+	struct list link;
+	struct images *s; /* NULL: not running */
+	struct worker worker;
+	struct io_event out;
+	int out_fd; /* -1: none (any more) */
+	struct defer_event end;
+	struct err why;
+	bool ended;
+};
+
+/* The parts that are asked for; NULL: any. */
+struct image_platform {
+	const char *os, *architecture, *variant;
+};
+
+/* Writes the images that `refs` (NULL-terminated) name into one tar, docker-archive and OCI layout
+ * at once. A name with a tag gives the image that name, one without a tag all tags that it has, an
+ * id none. ENOENT in Docker's words; EOPNOTSUPP when a layer's archive was not kept (a store in
+ * memory); EAGAIN when too many are written. */
+int images_save(struct images *s, char *const *refs, const struct image_platform *platform,
+		struct image_save *sv, struct err *e);
+/* Bytes read; 0 when there is nothing now. At the end done() comes. */
+size_t image_save_read(struct image_save *sv, void *buf, size_t size);
+/* Stop and go of readable(). */
+void image_save_pause(struct image_save *sv, bool paused);
+/* Ends it; done() is not called. Harmless when it is over or never began. */
+void image_save_cancel(struct image_save *sv);
+
 enum { IMAGE_REMOVE_FORCE = 1, IMAGE_REMOVE_NO_PRUNE = 2 };
 /* DELETE /images/{ref}: takes the name away, and the image with its unshared layers when that
- * was its last one. Conflicts are -EBUSY with Docker's text. The space is free when done() is
- * called. */
+ * was its last one. Conflicts are -EBUSY with Docker's text; what a container uses is never
+ * deleted, force takes its names at most. NO_PRUNE changes nothing: images have no untagged
+ * parents here. The space is free when done() is called. */
 int images_remove(struct images *s, const char *ref, unsigned flags, struct image_op *op,
 		  struct err *e);
 
@@ -204,5 +270,6 @@ int images_tag(struct images *s, const char *ref, const char *name, struct err *
 
 int image_unpack_worker(int argc, char **argv); /* `skerryd worker unpack` */
 int image_store_worker(int argc, char **argv); /* `skerryd worker store` */
+int image_save_worker(int argc, char **argv); /* `skerryd worker save` */
 
 #endif

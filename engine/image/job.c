@@ -24,6 +24,7 @@ void job_request_write(const struct job_request *req, struct buf *out)
 	json_writer_init(&w, out);
 	json_begin_object(&w);
 	json_member_str(&w, "wanted", req->wanted);
+	json_member_bool(&w, "layer", req->layer);
 	json_member_bool(&w, "keep", req->keep);
 	json_member_bool(&w, "no_sandbox", req->no_sandbox);
 	json_key(&w, "limits");
@@ -40,6 +41,7 @@ int job_request_read(yyjson_val *root, struct job_request *ret, struct err *e)
 
 	if ((r = json_get_text(root, "wanted", &wanted, e)) < 0 ||
 	    (r = str_copy(req.wanted, sizeof(req.wanted), wanted)) < 0 ||
+	    (r = json_get_bool(root, "layer", &req.layer, e)) < 0 ||
 	    (r = json_get_bool(root, "keep", &req.keep, e)) < 0 ||
 	    (r = json_get_bool(root, "no_sandbox", &req.no_sandbox, e)) < 0 ||
 	    (r = json_get_object(root, "limits", &limits, e)) < 0 ||

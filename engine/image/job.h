@@ -38,6 +38,7 @@ struct job_request {
 	/* unpack only an archive that holds this ("docker.io/library/a:1", "...@sha256:...",
 	 * "sha256:..."), else just tell what it holds; "": unpack whatever it is */
 	char wanted[REF_TEXT_MAX];
+	bool layer; /* the archive is that of one layer, whatever its digests are */
 	bool keep; /* layers' archives go to blobs/ too */
 	bool no_sandbox;
 	struct image_limits limits;

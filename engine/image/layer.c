@@ -10,7 +10,7 @@
 #include "init/base/str.h"
 
 static int check_promises(const struct layer_request *req, const struct layer_outcome *o,
-			  const char *diff_id, struct err *e)
+			  struct err *e)
 {
 	if (req->size >= 0 && (uint64_t)req->size != o->size)
 		return err_set(e, EINVAL, "the blob has %llu bytes, its descriptor says %lld",
@@ -18,28 +18,26 @@ static int check_promises(const struct layer_request *req, const struct layer_ou
 	if (!str_empty(req->digest) && !str_eq(req->digest, o->digest))
 		return err_set(e, EINVAL, "the blob has the digest %s, expected %s", o->digest,
 			       req->digest);
-	if (!str_eq(req->diff_id, diff_id))
+	if (req->diff_id[0] && !str_eq(req->diff_id, o->diff_id))
 		return err_set(
 			e, EINVAL,
 			"the uncompressed layer has the digest %s, the image's config says %s",
-			diff_id, req->diff_id);
+			o->diff_id, req->diff_id);
 	return 0;
 }
 
 static int finish(const struct layer_request *req, struct tap *blob, struct tap *plain,
 		  struct layer_outcome *o, struct err *e)
 {
-	char diff_id[DIGEST_TEXT_MAX];
-
 	if (digest_finish(&blob->digester, o->digest) < 0)
 		return err_set(e, EIO, "cannot compute a digest");
 	if (!plain->hashing)
-		(void)str_copy(diff_id, sizeof(diff_id), o->digest);
-	else if (digest_finish(&plain->digester, diff_id) < 0)
+		(void)str_copy(o->diff_id, sizeof(o->diff_id), o->digest);
+	else if (digest_finish(&plain->digester, o->diff_id) < 0)
 		return err_set(e, EIO, "cannot compute a digest");
 	o->size = blob->bytes;
 	o->tar_size = plain->bytes;
-	return check_promises(req, o, diff_id, e);
+	return check_promises(req, o, e);
 }
 
 int layer_unpack(const struct layer_request *req, struct layer_outcome *ret, struct err *e)

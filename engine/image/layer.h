@@ -21,7 +21,7 @@ struct layer_request {
 	int copy_fd; /* where the archive's bytes are copied as they are; -1: nowhere */
 	const char *digest; /* promised blob digest; NULL or "": none */
 	int64_t size; /* promised blob size; -1: none */
-	const char *diff_id; /* promised; never NULL */
+	const char *diff_id; /* promised; "": nothing is known before */
 	const struct image_limits *limits;
 	void (*progress)(void *data,
 			 uint64_t bytes); /* bytes of the blob read so far; may be NULL */
@@ -30,6 +30,7 @@ struct layer_request {
 
 struct layer_outcome {
 	char digest[DIGEST_TEXT_MAX]; /* of the blob */
+	char diff_id[DIGEST_TEXT_MAX];
 	uint64_t size; /* of the blob */
 	uint64_t tar_size; /* uncompressed */
 	uint64_t bytes, entries; /* of the tree */

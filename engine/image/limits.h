@@ -52,4 +52,11 @@ enum {
 	IMAGE_RECORD_MAX = 1 << 20, /* our own records in refs/ and layer.json */
 };
 
+enum {
+	IMAGE_SAVES_MAX = 16, /* archives that are written out at the same time */
+	IMAGE_SAVE_BLOBS_MAX = 4096, /* blobs of one of them: each is open while it is written */
+	IMAGE_CHANGES_BYTES = 256 << 10, /* the instructions of one commit or import */
+	IMAGE_SAVE_PIPE = 256 << 10, /* bytes of the pipe from its worker */
+};
+
 #endif

@@ -75,6 +75,7 @@ void job_free(struct image_job *job)
 	free(job->changes);
 	free(job->source.path);
 	load_plan_free(&job->plan);
+	making_free(job->making);
 	fd_close(job->dir);
 	fd_close(job->archive);
 	free(job);
@@ -97,6 +98,7 @@ void job_done(struct image_job *job, int r, const struct err *e)
 		op->job = NULL;
 		op->changes = job->changes;
 		op->n_changes = job->n_changes;
+		op->freed = job->freed;
 		job->op = NULL;
 		op->done(op, r, e ? e : &fine);
 	}
@@ -228,6 +230,8 @@ static void on_unpacked(struct worker *w, int code, yyjson_val *result, const st
 		job_done(job, 0, NULL);
 		return;
 	}
+	if (r == 0 && job->making)
+		r = making_plan(job, &e);
 	if (r == 0)
 		r = start_finish(job, &e);
 	if (r < 0)

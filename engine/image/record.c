@@ -201,6 +201,21 @@ int record_remove_name(struct images *s, struct stored *st, const char *name, st
 	return record_familiar(st) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
 }
 
+int record_remove_digest(struct images *s, struct stored *st, const char *name, struct err *e)
+{
+	int r;
+
+	list_remove_text(st->digest_names, name);
+	r = record_write_image(s, st, e);
+	if (r < 0) {
+		(void)strv_add(&st->digest_names, name);
+		return r;
+	}
+	if (map_get(&s->by_name, name) == st)
+		map_remove(&s->by_name, name);
+	return record_familiar(st) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+}
+
 /* ---- reading ---- */
 
 static int read_image(struct images *s, const char *hex, yyjson_val *root, struct err *e)

@@ -1,6 +1,12 @@
 /*
  * Taking names and images away, with Docker's rules for what is in use.
  *
+ * A name: it goes, and with the last tag of a repository the digests that are known there; the
+ * image goes with its last name. An id: all names go with the image, if they are of one repository,
+ * else by force. In one thing stricter than Docker: what a container stands on, also one that is
+ * stopped, is never deleted, force takes only the names (Docker keeps the layers for such a
+ * container).
+ *
  * In the reverse order of a load: names, the image's record, then blobs, then layers that no other
  * image uses (renamed into tmp/, removed by the store worker). done() comes when the space is free.
  * Called by api/ through image.h.
@@ -24,70 +30,84 @@ static void cancel_removal(struct image_job *job)
 	job_free(job); /* what is left to remove goes to the sweeper */
 }
 
-/* ---- rules ---- */
+/* ---- names ---- */
 
-static int check_users(struct images *s, const struct removal *rm, const char *shown, struct err *e)
+/* Whether both (normalised) are names in one repository. */
+static bool same_repository(const char *a, const char *b)
 {
-	bool running = false;
-	const char *user = s->user ? s->user(rm->st->image.id, &running, s->user_data) : NULL;
-	const char *hex = digest_hex(rm->st->image.id);
+	struct ref x, y;
 
-	if (!user)
-		return 0;
-	if (running)
-		return err_set(e, EBUSY,
-			       "conflict: unable to delete %.200s (cannot be forced) - image is "
-			       "being used by running "
-			       "container %.12s",
-			       rm->name ? shown : hex, user);
-	if (rm->flags & IMAGE_REMOVE_FORCE)
-		return 0;
-	if (rm->name)
-		return err_set(e, EBUSY,
-			       "conflict: unable to remove repository reference \"%.200s\" (must "
-			       "force) - container "
-			       "%.12s is using its referenced image %.12s",
-			       shown, user, hex);
-	return err_set(e, EBUSY,
-		       "conflict: unable to delete %.12s (must be forced) - image is being used by "
-		       "stopped container "
-		       "%.12s",
-		       hex, user);
+	return ref_parse(a, &x, NULL) == 0 && ref_parse(b, &y, NULL) == 0 &&
+	       str_eq(x.domain, y.domain) && str_eq(x.path, y.path);
 }
 
-static int check_rules(struct images *s, const struct removal *rm, const char *shown, struct err *e)
+/* At most one tag, and digests of no other repository than its own. */
+static bool is_single(const struct stored *st)
 {
-	size_t names = strv_len(rm->st->names);
+	const char *first = strv_len(st->names) ? st->names[0] : NULL;
 
-	if (rm->name && names > 1)
-		return 0; /* the name goes, the image stays */
-	if (!rm->name && names > 1 && !(rm->flags & IMAGE_REMOVE_FORCE))
-		return err_set(e, EBUSY,
-			       "conflict: unable to delete %.12s (must be forced) - image is "
-			       "referenced in multiple "
-			       "repositories",
-			       digest_hex(rm->st->image.id));
-	return check_users(s, rm, shown, e);
+	if (strv_len(st->names) > 1)
+		return false;
+	for (size_t i = 0; i < strv_len(st->digest_names); i++) {
+		first = first ? first : st->digest_names[0];
+		if (!same_repository(first, st->digest_names[i]))
+			return false;
+	}
+	return true;
 }
 
-/* ---- removal ---- */
-
-static int remove_name(struct removal *rm, const char *name, struct err *e)
+static int remove_name(struct removal *rm, const char *text, struct err *e)
 {
+	_cleanup_(mem_free) char *name = str_dup(text); /* the list that holds it changes */
 	char familiar[REF_TEXT_MAX];
 	struct ref ref;
-	int r = ref_parse(name, &ref, e);
+	int r;
 
+	if (!name)
+		return err_set(e, ENOMEM, "out of memory");
+	r = ref_parse(name, &ref, e);
 	if (r < 0)
 		return r;
 	ref_format_familiar(&ref, familiar);
-	r = record_remove_name(rm->job.s, rm->st, name, e);
+	r = ref.digest[0] ? record_remove_digest(rm->job.s, rm->st, name, e)
+			  : record_remove_name(rm->job.s, rm->st, name, e);
 	if (r < 0)
 		return r;
 	return job_change(&rm->job, IMAGE_UNTAGGED, rm->st->image.id, familiar) < 0
 		       ? err_set(e, ENOMEM, "out of memory")
 		       : 0;
 }
+
+/* With the last tag of a repository go the digests that are known there. */
+static int remove_digests_of(struct removal *rm, const char *name, struct err *e)
+{
+	struct stored *st = rm->st;
+	int r = 0;
+
+	for (size_t i = 0; i < strv_len(st->names); i++)
+		if (same_repository(st->names[i], name))
+			return 0;
+	for (size_t i = 0; r == 0 && i < strv_len(st->digest_names);) {
+		if (same_repository(st->digest_names[i], name))
+			r = remove_name(rm, st->digest_names[i], e);
+		else
+			i++;
+	}
+	return r;
+}
+
+static int remove_all_names(struct removal *rm, struct err *e)
+{
+	int r = 0;
+
+	while (r == 0 && strv_len(rm->st->names) > 0)
+		r = remove_name(rm, rm->st->names[0], e);
+	while (r == 0 && strv_len(rm->st->digest_names) > 0)
+		r = remove_name(rm, rm->st->digest_names[0], e);
+	return r;
+}
+
+/* ---- content ---- */
 
 /* After the records are gone nothing may fail any more: what cannot be removed now is swept by
  * the next start. */
@@ -99,9 +119,17 @@ static void remove_content(struct removal *rm, char *const *chains, char *const 
 	for (size_t i = 0; i < strv_len(blobs); i++)
 		if (!store_uses_blob(s, blobs[i]))
 			unlinkat(s->blobs_fd, blobs[i], 0);
-	for (size_t i = strv_len(chains); i > 0; i--)
+	for (size_t i = strv_len(chains); i > 0; i--) {
+		const struct stored_layer *l = map_get(&s->layers, digest_hex(chains[i - 1]));
+		int64_t size = l ? l->layer.size : 0;
+
+		if (!l || l->users > 0)
+			continue;
 		if (store_release_layer(s, chains[i - 1], &rm->job.trash, &e) < 0)
 			log_warn("images: %s", err_text(&e));
+		else if (job_change(&rm->job, IMAGE_LAYER_DELETED, chains[i - 1], NULL) == 0)
+			rm->job.freed += size;
+	}
 }
 
 static int remove_image(struct removal *rm, struct err *e)
@@ -119,14 +147,9 @@ static int remove_image(struct removal *rm, struct err *e)
 	}
 	if (r < 0)
 		return err_set(e, ENOMEM, "out of memory");
-	while (rm->st->names && rm->st->names[0]) {
-		_cleanup_(mem_free) char *name = str_dup(rm->st->names[0]);
-
-		r = name ? remove_name(rm, name, e) : err_set(e, ENOMEM, "out of memory");
-		if (r < 0)
-			return r;
-	}
-	r = record_remove_image(rm->job.s, rm->st, e);
+	r = remove_all_names(rm, e);
+	if (r == 0)
+		r = record_remove_image(rm->job.s, rm->st, e);
 	if (r < 0)
 		return r;
 	if (job_change(&rm->job, IMAGE_DELETED, img->id, NULL) < 0)
@@ -135,6 +158,58 @@ static int remove_image(struct removal *rm, struct err *e)
 	remove_content(rm, chains, blobs);
 	return 0;
 }
+
+/* ---- rules ---- */
+
+static int in_use(const struct removal *rm, const char *kind, const char *user, bool forcible,
+		  struct err *e)
+{
+	return err_set(
+		e, EBUSY,
+		"conflict: unable to delete %.12s (%s) - image is being used by %s container "
+		"%.12s",
+		digest_hex(rm->st->image.id), forcible ? "must be forced" : "cannot be forced",
+		kind, user);
+}
+
+static int remove_by_name(struct removal *rm, const char *shown, const char *user, struct err *e)
+{
+	int r;
+
+	if (!(rm->flags & IMAGE_REMOVE_FORCE) && is_single(rm->st) && user)
+		return err_set(e, EBUSY,
+			       "conflict: unable to remove repository reference \"%.200s\" (must "
+			       "force) - container %.12s is using its referenced image %.12s",
+			       shown, user, digest_hex(rm->st->image.id));
+	r = remove_name(rm, rm->name, e);
+	if (r == 0 && !strchr(rm->name, '@'))
+		r = remove_digests_of(rm, rm->name, e);
+	if (r < 0 || user || strv_len(rm->st->names) + strv_len(rm->st->digest_names) > 0)
+		return r;
+	return remove_image(rm, e);
+}
+
+static int remove_by_id(struct removal *rm, const char *user, bool running, struct err *e)
+{
+	bool force = rm->flags & IMAGE_REMOVE_FORCE;
+
+	if (user && running)
+		return in_use(rm, "running", user, false, e);
+	if (!force && !is_single(rm->st))
+		return err_set(e, EBUSY,
+			       "conflict: unable to delete %.12s (must be forced) - image is "
+			       "referenced in multiple repositories",
+			       digest_hex(rm->st->image.id));
+	if (user && !force)
+		return in_use(rm, "stopped", user, true, e);
+	if (!user)
+		return remove_image(rm, e);
+	if (strv_len(rm->st->names) + strv_len(rm->st->digest_names) == 0)
+		return in_use(rm, "stopped", user, false, e);
+	return remove_all_names(rm, e);
+}
+
+/* ---- the operation ---- */
 
 static void on_removed(struct worker *w, int code, yyjson_val *result, const struct err *why)
 {
@@ -158,36 +233,38 @@ static void on_nothing_left(struct defer_event *ev)
 static int start_removal(struct removal *rm, const char *shown, struct err *e)
 {
 	struct image_job *job = &rm->job;
-	bool only_name = rm->name && strv_len(rm->st->names) > 1;
-	int r = check_rules(job->s, rm, shown, e);
+	struct images *s = job->s;
+	bool running = false;
+	const char *user = s->user ? s->user(rm->st->image.id, &running, s->user_data) : NULL;
+	int r = rm->name ? remove_by_name(rm, shown, user, e) : remove_by_id(rm, user, running, e);
 
-	if (r == 0)
-		r = only_name ? remove_name(rm, rm->name, e) : remove_image(rm, e);
 	if (r < 0)
 		return r;
 	job->worker.on_done = on_removed;
-	if (job->trash && trash_remove(job->s, &job->worker, job->trash, NULL) == 0)
+	if (job->trash && trash_remove(s, &job->worker, job->trash, NULL) == 0)
 		return 0;
 	job->defer.fn = on_nothing_left;
-	defer_add(job->s->loop, &job->defer);
+	defer_add(s->loop, &job->defer);
 	return 0;
 }
 
-/* The name in the image's list that `ref` means; NULL when it is an id. */
+/* The name in the image's lists that `ref` means; NULL when it is an id. */
 static const char *name_meant(const struct stored *st, const char *text)
 {
 	char key[REF_TEXT_MAX];
+	char *const *list;
 	struct ref ref;
 
-	if (ref_parse(text, &ref, NULL) < 0)
+	if (digest_valid(text) || ref_parse(text, &ref, NULL) < 0)
 		return NULL;
+	list = ref.digest[0] ? st->digest_names : st->names;
 	if (ref.digest[0])
 		ref.tag[0] = '\0';
 	ref_add_default_tag(&ref);
 	ref_format(&ref, key);
-	for (size_t i = 0; i < strv_len(st->names); i++)
-		if (str_eq(st->names[i], key))
-			return st->names[i];
+	for (size_t i = 0; i < strv_len(list); i++)
+		if (str_eq(list[i], key))
+			return list[i];
 	return NULL;
 }
 

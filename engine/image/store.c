@@ -377,6 +377,7 @@ static int init(struct images *s, const struct images_config *cfg, struct err *e
 	image_limits_default(&s->limits);
 	s->no_sandbox = cfg->no_sandbox;
 	s->dir_fd = s->blobs_fd = s->refs_fd = s->layers_fd = s->tmp_fd = -1;
+	list_init(&s->saves);
 	list_init(&s->jobs);
 	list_init(&s->ensures);
 	if (!s->dir || (cfg->archive_dirs && !s->archive_dirs))
@@ -435,6 +436,7 @@ void images_free(struct images *s)
 	if (!s)
 		return;
 	s->closing = true;
+	saves_stop(s, &(const struct err){ .code = ECANCELED, .text = "the engine stops" });
 	stop_all(&s->ensures);
 	stop_all(&s->jobs);
 	trash_close(s);

@@ -3,7 +3,8 @@
  *
  * Private to engine/image. store.c opens and closes, record.c reads and writes refs/, config.c
  * reads config blobs, query.c finds and changes names, job.c and load.c bring images in, ensure.c
- * looks into archives, remove.c takes them out, trash.c wipes folders.
+ * looks into archives, make.c makes images of layers, save.c lets them out, remove.c takes them
+ * out, trash.c wipes folders.
  *
  * Files in refs/: i-<hex>.json an image: {"image","manifest","digests","loaded","chains"};
  * n-<escaped name>.json or x-<sha256 of the name>.json (long ones) a name: {"name","image"}. An
@@ -58,6 +59,8 @@ struct images {
 	struct stored **sorted; /* newest first; made when asked for */
 	size_t n_sorted;
 	bool unsorted;
+	struct list saves; /* struct image_save */
+	size_t n_saves;
 	struct list jobs; /* loads and removals; waiting ones have not started */
 	struct list ensures; /* ensure.c: the first one runs, the others wait */
 	size_t running;
@@ -102,6 +105,8 @@ int record_remove_image(struct images *s, const struct stored *st, struct err *e
 int record_set_name(struct images *s, struct stored *st, const char *name, char **ret_old,
 		    struct err *e);
 int record_remove_name(struct images *s, struct stored *st, const char *name, struct err *e);
+/* The same for one of the digest_names; `name` must not be the list's own string. */
+int record_remove_digest(struct images *s, struct stored *st, const char *name, struct err *e);
 /* Reads all of refs/ into the index. What does not fit is put aside. */
 int record_read_all(struct images *s, struct err *e);
 /* Rebuilds image.tags and image.digests from the normalised names. */
@@ -117,6 +122,11 @@ void config_free(struct image *img);
 
 void archives_free(struct images *s);
 
+/* ---- save.c ---- */
+
+/* Ends all that run; their owners are told. */
+void saves_stop(struct images *s, const struct err *why);
+
 /* ---- trash.c ---- */
 
 /* Removes paths below the store ("tmp/abc") by a worker, some time soon. Takes the strings of
@@ -129,6 +139,8 @@ int trash_remove(struct images *s, struct worker *w, char *const *paths, struct 
 int trash_name(char ret[64], struct err *e);
 
 /* ---- load.c ---- */
+
+struct making; /* make.c */
 
 /* One running or waiting operation. */
 struct image_job {
@@ -147,10 +159,12 @@ struct image_job {
 	int archive;
 	struct job_request request;
 	struct plan plan;
+	struct making *making; /* of an image that is made here */
 	char **trash;
 	struct image_source source; /* goes into the records of what is loaded */
 	struct image_change *changes;
 	size_t n_changes;
+	int64_t freed; /* bytes of removed layers */
 	struct err why; /* of a failure, while cleaning up */
 	int result;
 };
@@ -169,6 +183,13 @@ void job_free(struct image_job *job);
 int load_start(struct images *s, int fd, const char *wanted, struct image_op *op,
 	       void (*end)(struct image_job *job, int r, const struct err *e), void *data,
 	       struct image_job **ret, struct err *e);
+/* ---- make.c ---- */
+
+/* Makes the job's plan, which has the new layer alone, one of the whole image; writes its
+ * config. */
+int making_plan(struct image_job *job, struct err *e);
+void making_free(struct making *m);
+
 /* load.c calls commit.c with the unpacked job */
 int commit_prepare(struct image_job *job, struct buf *finish_request, struct err *e);
 int commit_job(struct image_job *job, struct err *e);

@@ -14,6 +14,7 @@
 
 #include "engine/image/bundle.h"
 #include "engine/image/layer.h"
+#include "engine/image/plan_priv.h"
 #include "engine/image/tap.h"
 #include "init/base/file.h"
 #include "init/base/str.h"
@@ -156,7 +157,7 @@ static int do_layer(struct unpack *u, struct plan_layer *layer, struct source *f
 
 	if (r < 0)
 		return r;
-	if (u->req->options.keep && u->seekable) {
+	if (u->req->options.keep && (u->seekable || u->req->options.layer)) {
 		copy = openat(u->blobs, COPY_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		if (copy < 0)
 			return err_errno(e, errno, "cannot create a temporary file");
@@ -179,6 +180,7 @@ static int do_layer(struct unpack *u, struct plan_layer *layer, struct source *f
 	if (copy >= 0 && renameat(u->blobs, COPY_NAME, u->blobs, digest_hex(out.digest)) < 0)
 		return err_errno(e, errno, "cannot rename a temporary file");
 	(void)str_copy(layer->digest, sizeof(layer->digest), out.digest);
+	(void)str_copy(layer->diff_id, sizeof(layer->diff_id), out.diff_id);
 	if (!layer->media_type[0])
 		(void)str_copy(layer->media_type, sizeof(layer->media_type),
 			       media_type_of(out.compression));
@@ -357,9 +359,34 @@ static int read_bundle(struct unpack *u, struct err *e)
 	return r;
 }
 
+/* The archive is one layer; its image is made up by who asked (make.c), here it has the layer's
+ * name. */
+static int unpack_layer(struct unpack *u, struct err *e)
+{
+	_cleanup_(source_fd_free) struct source_fd from = { 0 };
+	struct plan_image *img = plan_add_image(&u->plan, u->limits, e);
+	int r;
+
+	if (!img)
+		return e ? -e->code : -ENOMEM;
+	img->layers = calloc(1, sizeof(*img->layers));
+	if (!img->layers)
+		return err_set(e, ENOMEM, "out of memory");
+	img->n_layers = 1;
+	img->layers[0].size = -1;
+	r = source_fd_init(&from, u->req->archive, e);
+	if (r == 0)
+		r = do_layer(u, &img->layers[0], &from.source, e);
+	return r < 0 ? r : str_copy(img->id, sizeof(img->id), img->layers[0].diff_id);
+}
+
 static int unpack_all(struct unpack *u, struct err *e)
 {
-	int r = read_bundle(u, e);
+	int r;
+
+	if (u->req->options.layer)
+		return unpack_layer(u, e);
+	r = read_bundle(u, e);
 
 	if (r == 0)
 		r = plan_make(&u->bundle, u->limits, &u->plan, e);

@@ -56,14 +56,18 @@ def reboot():
     check(box.sh("cat /proc/sys/kernel/random/boot_id") != before, "it is still the same boot")
 
 
-@case("containers with a restart policy are back after a power cut, the others are not", seconds=600)
+@case("after a power cut containers with a restart policy are back, the others are not; what was committed is there", seconds=600)
 def cut():
+    box.docker("run", "--name", "edited", IMAGE, "sh", "-c", "echo kept > /kept")
+    made = box.docker("commit", "edited", "test/committed:1")
     box.docker("run", "-d", "--name", "always", "--restart", "always", IMAGE, "sleep", "100000")
     box.docker("run", "-d", "--name", "never", IMAGE, "sleep", "100000")
     box.kill()
     up()
     until(lambda: box.inspect("always")["State"]["Running"], "it runs again")
     equal(box.inspect("never")["State"]["Status"], "exited", "without a policy")
+    equal(box.inspect("test/committed:1", "image")["Id"], made, "the committed image")
+    equal(box.docker("run", "--rm", "test/committed:1", "cat", "/kept"), "kept", "its file")
 
 
 COUNTER = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done"

@@ -190,8 +190,16 @@ def files():
               f"export of a {state} one")
         contains(box.docker("diff", "u-cp"), "D /opt/preset", f"diff of a {state} one")
         check("busybox" not in box.docker("diff", "u-cp"), "diff tells of what is the image's")
+        if state == "running":
+            box.docker("commit", "u-cp", "test/userns-running:1")
         box.docker("stop", "u-cp")
     equal(box.sh(f"stat -c '%u:%g' /var/lib/skerry/containers/{box.inspect('u-cp')['Id']}/upper/f"), "5:6", "on disk")
+    box.docker("commit", "u-cp", "test/userns-stopped:1")
+    for state in ("running", "stopped"):
+        for mode in ("", "host"):
+            equal(run("--userns", mode, f"test/userns-{state}:1", "sh", "-c", "stat -c '%u:%g' /f /root/given; ls /opt/preset; cat /f",
+                      both=True, check=False).stdout.splitlines()[:2], ["5:6", "21:22"], f"what was committed of a {state} one")
+    box.docker("rmi", "test/userns-running:1", "test/userns-stopped:1")
     box.docker("start", "u-cp")
     equal(execute("u-cp", "stat -c '%u:%g' /f /in-running /in-stopped /root/given"), "5:6\n0:0\n0:0\n21:22", "inside")
     box.docker("rm", "-f", "u-cp")

@@ -5,24 +5,6 @@
  */
 #include "tests/unit/engine/api/client.h"
 
-/* Reads exactly `len` bytes, or up to the end when len is 0 (then true if there was nothing
- * before it). */
-static bool read_all(struct world *w, int fd, char *out, size_t len)
-{
-	size_t got = 0;
-
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	for (int i = 0; i < 3000; i++) {
-		ssize_t n = read(fd, out + got, len > 0 ? len - got : 1);
-
-		got += n > 0 ? (size_t)n : 0;
-		if (n == 0 || (len > 0 && got == len))
-			return got == len;
-		loop_once(w->en.loop, 2);
-	}
-	return false;
-}
-
 /* --- system ----------------------------------------------------------------------------------- */
 
 TEST(ping_has_every_header)
@@ -84,7 +66,7 @@ TEST(what_is_missing_says_so)
 	CHECK(answers(&w, "POST /session", NULL, "404", "page not found"));
 	CHECK(answers(&w, "POST /build?t=x", NULL, "501",
 		      "{\"message\":\"building images is not supported yet\"}"));
-	CHECK(answers(&w, "GET /images/a/b:1/get", NULL, "501", "saving images"));
+	CHECK(answers(&w, "POST /images/a/b:1/push", NULL, "501", "pushing images"));
 	CHECK(answers(&w, "GET /nodes", NULL, "503",
 		      "This node is not a swarm manager. Use \\\"docker swarm init"));
 	CHECK(answers(&w, "POST /swarm/init", "{}", "503", "swarm manager"));
@@ -525,112 +507,7 @@ TEST(listener_that_does_not_read_is_cut_off)
 	CHECK_INT(http_server_conns(w.en.http), 0);
 }
 
-/* --- images, networks, volumes, ours ---------------------------------------------------------- */
-
-TEST(load_streams_the_body_and_the_progress)
-{
-	struct image_progress text = { .stream = "Loaded image: img:1\n" };
-	struct image_progress bar = {
-		.status = "Loading layer", .id = "0123", .current = 5, .total = 9
-	};
-	struct image_change change = { IMAGE_LOADED, (char *)"sha256:1", (char *)"img:1" };
-	char got[32] = "";
-	WORLD();
-
-	client_send(&w, "POST /images/load?quiet=0 HTTP/1.1\r\nHost: d\r\nContent-Type: "
-			"application/x-tar\r\n"
-			"Content-Length: 10\r\n\r\n01234");
-	CHECK(PUMP(&w, fake.image_op));
-	CHECK(read_all(&w, fake.image_fd, got, 5));
-	fake.image_op->progress(fake.image_op, &bar);
-	CHECK(PUMP(
-		&w,
-		has(&w,
-		    "{\"status\":\"Loading layer\",\"progressDetail\":{\"current\":5,\"total\":9},"
-		    "\"id\":\"0123\"}\r\n")));
-	client_send(&w, "56789");
-	CHECK(read_all(&w, fake.image_fd, got + 5, 5));
-	CHECK_STR(got, "0123456789");
-	CHECK(read_all(&w, fake.image_fd, got, 0)); /* the end of the body is the end of the pipe */
-	fake.image_op->progress(fake.image_op, &text);
-	fake.image_op->changes = &change;
-	fake.image_op->n_changes = 1;
-	fake.image_op->done(fake.image_op, 0, NULL);
-	CHECK(PUMP(&w,
-		   has(&w, "{\"stream\":\"Loaded image: img:1\\n\"}\r\n") && has(&w, "0\r\n\r\n")));
-	fd_close(w.fd); /* the answer began before the body had ended, so that connection is over */
-	connect_client(&w);
-	CHECK(answers(&w, "GET /events?since=1", NULL, "200", "\"Action\":\"load\""));
-}
-
-TEST(load_that_fails_at_once_has_a_status)
-{
-	struct err e = { 0 };
-	WORLD();
-
-	client_send(&w, "POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\n\r\nabc");
-	CHECK(PUMP(&w, fake.image_op));
-	err_set(&e, EINVAL, "this is no archive");
-	fake.image_op->done(fake.image_op, -EINVAL, &e);
-	CHECK(PUMP(&w,
-		   has(&w, "400 Bad Request") && has(&w, "{\"message\":\"this is no archive\"}")));
-}
-
-TEST(load_that_fails_later_says_so_in_the_stream)
-{
-	struct image_progress bar = { .status = "Loading layer", .id = "0123" };
-	struct err e = { 0 };
-	WORLD();
-
-	client_send(&w, "POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\n\r\nabc");
-	CHECK(PUMP(&w, fake.image_op));
-	fake.image_op->progress(fake.image_op, &bar);
-	err_set(&e, ENOSPC, "no space");
-	fake.image_op->done(fake.image_op, -ENOSPC, &e);
-	CHECK(PUMP(&w,
-		   has(&w,
-		       "{\"errorDetail\":{\"message\":\"no space\"},\"error\":\"no space\"}\r\n")));
-	CHECK(has(&w, "200 OK"));
-}
-
-TEST(load_is_taken_back_when_the_client_leaves)
-{
-	WORLD();
-
-	client_send(&w, "POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 30\r\n\r\nabc");
-	CHECK(PUMP(&w, fake.image_op));
-	fd_close(take_fd(w.fd));
-	while (fake.cancelled_images == 0)
-		loop_once(w.en.loop, 50);
-}
-
-TEST(image_operations)
-{
-	struct image_change changes[] = { { IMAGE_UNTAGGED, (char *)"sha256:1", (char *)"img:1" },
-					  { IMAGE_DELETED, (char *)"sha256:1", NULL } };
-	WORLD();
-
-	fake.image = (struct image){ .id = (char *)"sha256:1111" };
-	fake.has_image = true;
-	CHECK(answers(&w, "GET /images/json", NULL, "200", "\r\n\r\n[\"sha256:1111 3\"]\n"));
-	CHECK(answers(&w, "GET /images/json?filters={\"dangling\":{\"false\":true}}", NULL, "200",
-		      "\r\n\r\n[]\n"));
-	CHECK(answers(&w, "GET /images/json?filters={\"reference\":[\"x\"]}", NULL, "200",
-		      "\r\n\r\n[]\n"));
-	CHECK(answers(&w, "GET /images/img:1/json", NULL, "200", "\"sha256:1111\"\n"));
-	CHECK(answers(&w, "GET /images/img:1/history", NULL, "200", "\"history\"\n"));
-	CHECK(answers(&w, "GET /images/host:5000/a/b:1/json", NULL, "404",
-		      "No such image: host:5000/a/b:1"));
-	CHECK(answers(&w, "POST /images/img:1/tag?repo=new&tag=2", NULL, "201", ""));
-	CHECK_STR(fake.asked, "tag img:1 new:2");
-	ask(&w, "DELETE /images/host:5000/a:1?force=1&noprune=False", NULL);
-	CHECK(PUMP(&w, fake.image_op));
-	CHECK_STR(fake.asked, "rmi host:5000/a:1 1");
-	fake.image_op->changes = changes;
-	fake.image_op->n_changes = 2;
-	fake.image_op->done(fake.image_op, 0, NULL);
-	CHECK(PUMP(&w, has(&w, "[{\"Untagged\":\"img:1\"},{\"Deleted\":\"sha256:1\"}]\n")));
-}
+/* --- networks, volumes, ours ------------------------------------------------------------------ */
 
 TEST(networks_and_volumes)
 {

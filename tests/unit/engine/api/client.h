@@ -92,6 +92,24 @@ static void client_send(struct world *w, const char *text)
 		abort();
 }
 
+/* Reads exactly `len` bytes, or up to the end when len is 0 (then true if there was nothing
+ * before it). */
+static UNUSED bool read_all(struct world *w, int fd, char *out, size_t len)
+{
+	size_t got = 0;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (int i = 0; i < 3000; i++) {
+		ssize_t n = read(fd, out + got, len > 0 ? len - got : 1);
+
+		got += n > 0 ? (size_t)n : 0;
+		if (n == 0 || (len > 0 && got == len))
+			return got == len;
+		loop_once(w->en.loop, 2);
+	}
+	return false;
+}
+
 /* Sends "METHOD /path", with a JSON body when there is one; forgets what was got before. */
 static void ask(struct world *w, const char *line, const char *json)
 {

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "engine/api/api.h"
+#include "engine/container/commit.h"
 #include "engine/container/container.h"
 #include "engine/container/exec.h"
 #include "engine/container/files.h"
@@ -58,6 +59,9 @@ static struct fakes {
 	bool has_image;
 	struct image_op *image_op;
 	int image_fd;
+	struct image_save *save;
+	struct container_commit *commit;
+	int gone_saves;
 	struct stats_watch *stats;
 	struct container_stats sample;
 	struct container_top *top;
@@ -502,7 +506,7 @@ void container_set_size(struct container *c, int64_t bytes)
 const struct image *images_find(struct images *s, const char *ref, struct err *e)
 {
 	(void)s;
-	if (fake.has_image && strcmp(ref, "img:1") == 0)
+	if (fake.has_image && (strcmp(ref, "img:1") == 0 || str_eq(ref, fake.image.id)))
 		return &fake.image;
 	err_set(e, ENOENT, "No such image: %s", ref);
 	return NULL;
@@ -542,6 +546,69 @@ int images_load(struct images *s, int fd, struct image_op *op, struct err *e)
 	fake.image_op = op;
 	fake.image_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return 0;
+}
+int container_commit(struct container *c, const struct commit_request *q,
+		     struct container_commit *m, struct err *e)
+{
+	int r = next_result(e);
+
+	snprintf(fake.asked, sizeof(fake.asked), "commit %s %s %s %s pause=%d %s %s", c->name,
+		 q->name, q->author ? q->author : "-", q->comment ? q->comment : "-", q->pause,
+		 q->changes ? q->changes[0] : "-",
+		 q->config ? yyjson_get_str(yyjson_obj_get(q->config, "User")) : "-");
+	if (r == 0)
+		fake.commit = m;
+	return r;
+}
+int images_make(struct images *s, int fd, const struct image_make *m, struct image_op *op,
+		struct err *e)
+{
+	snprintf(fake.asked, sizeof(fake.asked), "make %s %s %s %s %s", m->parent ? m->parent : "-",
+		 m->name, m->comment ? m->comment : "-", m->architecture ? m->architecture : "-",
+		 m->config->cmd ? m->config->cmd[0] : "-");
+	return images_load(s, fd, op, e);
+}
+int images_save(struct images *s, char *const *refs, const struct image_platform *platform,
+		struct image_save *sv, struct err *e)
+{
+	int r = next_result(e);
+
+	(void)s;
+	snprintf(fake.asked, sizeof(fake.asked), "save");
+	for (size_t i = 0; refs[i]; i++) {
+		size_t at = strlen(fake.asked);
+
+		snprintf(fake.asked + at, sizeof(fake.asked) - at, " %s", refs[i]);
+	}
+	if (platform) {
+		size_t at = strlen(fake.asked);
+
+		snprintf(fake.asked + at, sizeof(fake.asked) - at, " %s/%s", platform->os,
+			 platform->architecture);
+	}
+	if (r == 0)
+		fake.save = sv;
+	return r;
+}
+size_t image_save_read(struct image_save *sv, void *buf, size_t size)
+{
+	size_t n = fake.output ? MIN(strlen(fake.output), size) : 0;
+
+	(void)sv;
+	if (n > 0)
+		memcpy(buf, fake.output, n);
+	fake.output = NULL;
+	return n;
+}
+void image_save_pause(struct image_save *sv, bool paused)
+{
+	(void)sv;
+	fake.output_paused = paused;
+}
+void image_save_cancel(struct image_save *sv)
+{
+	(void)sv;
+	fake.gone_saves++;
 }
 int images_remove(struct images *s, const char *ref, unsigned flags, struct image_op *op,
 		  struct err *e)

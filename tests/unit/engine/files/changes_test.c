@@ -6,6 +6,7 @@
 
 #include <sys/xattr.h>
 
+#include "engine/files/pack.h"
 #include "engine/files/usage.h"
 #include "engine/files/view.h"
 #include "init/base/clock.h"
@@ -184,4 +185,134 @@ TEST(sizes_count_a_file_once_and_stop_at_their_limits)
 	CHECK_INT(usage_count(dir, &few), -EFBIG);
 	late.entries = 257;
 	CHECK_INT(usage_count(dir, &late), -ETIMEDOUT);
+}
+
+/* ---- as a layer ---- */
+
+struct layered {
+	struct changes c;
+	struct pack *pack;
+};
+
+static int into_layer(struct changes *c, enum change_kind kind, const char *path, struct err *e)
+{
+	struct layered *l = container_of(c, struct layered, c);
+
+	return kind == CHANGE_DELETED ? pack_layer_deleted(l->pack, path, e)
+				      : pack_layer_node(l->pack, path, e);
+}
+
+static const char *layer_of(struct scene *s, struct memory *m, struct buf *text)
+{
+	_cleanup_(mem_free) char *upper = str_printf("%s/upper", test_tmpdir()),
+				 *lower = str_printf("%s/lower", test_tmpdir());
+	char *both[] = { upper, lower, NULL };
+	struct layered l = {
+		.c = { .upper = s->upper, .lower = s->lower, .whole = true, .add = into_layer }
+	};
+	struct pack_result result;
+	struct err e = { 0 };
+	int r;
+
+	l.c.merged = view_layers(both, &e);
+	if (l.c.merged < 0 || pack_layer_begin(s->upper, &m->sink, &l.pack, &e) < 0)
+		return err_text(&e);
+	r = pack_layer_end(l.pack, changes_walk(&l.c, &e), &result, &e);
+	close(l.c.merged);
+	if (r == 0)
+		return rig_list(m, text);
+	buf_reset(text);
+	buf_add_text(text, err_text(&e));
+	return buf_text(text);
+}
+
+TEST(a_layer_has_directories_before_what_is_in_them)
+{
+	struct scene s = scene_new();
+	struct buf text = { 0 };
+	MEMORY(m);
+
+	copy_up(&s, "usr");
+	copy_up(&s, "usr/lib");
+	rig_file(s.upper, "usr/lib/a", "other");
+	CHECK(mknodat(s.upper, "usr/lib/b", S_IFCHR, 0) == 0);
+	CHECK(fchmodat(s.upper, "usr/lib", 0700, 0) == 0);
+	copy_up(&s, "usr/lib");
+	copy_up(&s, "usr");
+	CHECK(mknodat(s.upper, "file", S_IFCHR, 0) == 0);
+	close(rig_dir("upper/srv/deep"));
+	rig_file(s.upper, "srv/deep/f", "f");
+	CHECK(linkat(s.upper, "srv/deep/f", s.upper, "srv/again", 0) == 0);
+	CHECK(symlinkat("/etc/shadow", s.upper, "srv/link") == 0);
+	CHECK(mknodat(s.upper, "srv/null", S_IFCHR | 0600, makedev(1, 3)) == 0);
+	close(rig_dir("upper/proc"));
+	CHECK_STR(layer_of(&s, &m, &text),
+		  "f 0000 .wh.file 0;d 0755 srv/;f 0644 srv/again 1;d 0755 srv/deep/;h 0644 "
+		  "srv/deep/f -> srv/again;l 0777 srv/link -> /etc/shadow;c 0600 srv/null;d 0755 "
+		  "usr/;d 0700 usr/lib/;f 0644 usr/lib/a 5;f 0000 usr/lib/.wh.b 0;");
+	close(s.upper);
+	close(s.lower);
+	buf_free(&text);
+}
+
+TEST(a_layer_of_an_opaque_directory_and_of_nothing)
+{
+	struct scene s = scene_new();
+	struct buf text = { 0 };
+	int lib;
+	MEMORY(m);
+
+	CHECK_STR(layer_of(&s, &m, &text), "");
+	buf_reset(&m.data);
+	close(rig_dir("upper/usr/lib"));
+	lib = rig_dir("upper/usr/lib");
+	CHECK_MSG(fsetxattr(lib, "trusted.overlay.opaque", "y", 1, 0) == 0, "%m");
+	rig_file(s.upper, "usr/lib/b", "new");
+	CHECK_STR(layer_of(&s, &m, &text),
+		  "d 0755 usr/;d 0755 usr/lib/;f 0644 usr/lib/b 3;f 0000 usr/lib/.wh.a 0;f 0000 "
+		  "usr/lib/.wh.x 0;");
+	close(lib);
+	close(s.upper);
+	close(s.lower);
+	buf_free(&text);
+}
+
+/* `docker diff` leaves out what is too deep; a layer must not. */
+TEST(what_is_too_deep_for_a_layer)
+{
+	struct scene s = scene_new();
+	struct listed l = { .text = { 0 } };
+	struct buf text = { 0 };
+	int fd = dup(s.upper);
+	MEMORY(m);
+
+	for (int i = 0; i <= CHANGES_DEPTH_MAX; i++) {
+		int next;
+
+		CHECK(mkdirat(fd, "d", 0755) == 0);
+		next = openat(fd, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = next;
+	}
+	close(fd);
+	CHECK(str_starts(changes_of(&s, &l), "A /d;A /d/d;"));
+	CHECK(str_starts(layer_of(&s, &m, &text), "directories are nested too deep: \"/d/d/d"));
+	close(s.upper);
+	close(s.lower);
+	buf_free(&text);
+	buf_free(&l.text);
+}
+
+TEST(names_that_a_layer_cannot_hold)
+{
+	struct scene s = scene_new();
+	struct buf text = { 0 };
+	MEMORY(m);
+
+	close(rig_dir("upper/srv"));
+	rig_file(s.upper, "srv/.wh.etc", "x");
+	CHECK(strstr(layer_of(&s, &m, &text), "\"/srv/.wh.etc\" cannot be in a layer") != NULL);
+	close(s.upper);
+	close(s.lower);
+	buf_free(&text);
 }

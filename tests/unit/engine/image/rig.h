@@ -31,9 +31,13 @@ __attribute__((constructor)) static void rig_arguments(int argc, char **argv)
  * own, which comes later. */
 TEST(worker)
 {
-	if (rig_argc == 3 && str_eq(rig_argv[1], "worker"))
-		exit(str_eq(rig_argv[2], "unpack") ? image_unpack_worker(rig_argc, rig_argv)
-						   : image_store_worker(rig_argc, rig_argv));
+	if (rig_argc != 3 || !str_eq(rig_argv[1], "worker"))
+		return;
+	if (str_eq(rig_argv[2], "unpack"))
+		exit(image_unpack_worker(rig_argc, rig_argv));
+	if (str_eq(rig_argv[2], "save"))
+		exit(image_save_worker(rig_argc, rig_argv));
+	exit(image_store_worker(rig_argc, rig_argv));
 }
 
 #ifdef __SANITIZE_ADDRESS__
@@ -112,7 +116,8 @@ static void rig_progress(struct image_op *op, const struct image_progress *p)
 
 static void rig_done(struct image_op *op, int r, const struct err *e)
 {
-	static const char *const names[] = { "loaded", "tagged", "untagged", "deleted" };
+	static const char *const names[] = { "loaded",	"tagged", "untagged",
+					     "deleted", "layer",  "made" };
 	struct rig_op *o = container_of(op, struct rig_op, op);
 
 	o->done = true;
@@ -197,6 +202,64 @@ static inline UNUSED int rig_load_pipe(struct rig *r, const struct buf *archive,
 	int n = rig_start_pipe(r, archive, archive->len, &f, o);
 
 	return n < 0 ? n : rig_wait(r, o);
+}
+
+/* A save and what came of it. */
+struct rig_save {
+	struct image_save op;
+	struct buf out;
+	size_t stop; /* bytes after which nothing more is read; 0: never */
+	bool done;
+	int result;
+	struct err err;
+	char ids[512]; /* one per line */
+};
+
+static void rig_save_more(struct image_save *op)
+{
+	struct rig_save *v = container_of(op, struct rig_save, op);
+	char chunk[4096];
+	size_t n;
+
+	while ((n = image_save_read(op, chunk, sizeof(chunk))) > 0) {
+		buf_add(&v->out, chunk, n);
+		if (v->stop && v->out.len >= v->stop) {
+			image_save_pause(op, true);
+			return;
+		}
+	}
+}
+
+static void rig_save_done(struct image_save *op, int r, const struct err *e)
+{
+	struct rig_save *v = container_of(op, struct rig_save, op);
+
+	v->done = true;
+	v->result = r;
+	v->err = *e;
+	for (size_t i = 0; op->ids && op->ids[i]; i++) {
+		size_t at = strlen(v->ids);
+
+		snprintf(v->ids + at, sizeof(v->ids) - at, "%s\n", op->ids[i]);
+	}
+}
+
+static inline UNUSED int rig_save_start(struct rig *r, char *const *refs, struct rig_save *v)
+{
+	*v = (struct rig_save){ .op = { .readable = rig_save_more, .done = rig_save_done },
+				.out = BUF_INIT(64 << 20) };
+	return images_save(r->images, refs, NULL, &v->op, &v->err);
+}
+
+/* Saves all of it; the caller frees v->out. */
+static inline UNUSED int rig_save(struct rig *r, char *const *refs, struct rig_save *v)
+{
+	int n = rig_save_start(r, refs, v);
+
+	for (int i = 0; n == 0 && i < 100000 && !v->done; i++)
+		if (loop_once(r->loop, 60000) == 0)
+			break;
+	return n < 0 ? n : v->done ? v->result : -ETIMEDOUT;
 }
 
 static int rig_count_one(int dirfd, const char *name, void *data, struct err *e)
