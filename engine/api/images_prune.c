@@ -35,10 +35,7 @@ static int choose(struct image_prune *p, const struct filters *f, bool dangling,
 
 	while ((img = images_next(p->en->images, &pos))) {
 		if ((dangling && strv_len(img->tags) > 0) ||
-		    (until_ns && img->created_ns > until_ns) ||
-		    !filters_labels(f, "label", label_of, img))
-			continue;
-		if (filters_has(f, "label!") && filters_labels(f, "label!", label_of, img))
+		    (until_ns && img->created_ns > until_ns) || !api_labels_pass(f, label_of, img))
 			continue;
 		if (strv_add(&p->ids, img->id) < 0)
 			return -ENOMEM;
@@ -58,14 +55,8 @@ static void tell(struct image_prune *p)
 {
 	_cleanup_(buf_free) struct buf b = BUF_INIT(API_ANSWER_MAX);
 	struct json_writer w;
-	char freed[24];
-	const struct event_attr attr = { "reclaimed", freed };
-	const struct event ev = {
-		.type = "image", .action = "prune", .id = "", .attrs = &attr, .n_attrs = 1
-	};
 
-	snprintf(freed, sizeof(freed), "%lld", (long long)p->freed);
-	events_publish(p->en->events, &ev);
+	api_publish_prune(p->en, "image", p->freed);
 	json_end_array(&p->w);
 	json_writer_init(&w, &b);
 	json_begin_object(&w);

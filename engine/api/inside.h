@@ -49,6 +49,11 @@ int api_repo_tag(struct http_req *r, char ret[REF_TEXT_MAX], struct err *e);
 /* The filter until=: a moment, or how long ago ("10m"); 0: none. */
 struct filters;
 int api_until(const struct filters *f, int64_t *ret_ns, struct err *e);
+/* The filters label= (all of them) and label!= (not all of them) of a prune. */
+bool api_labels_pass(const struct filters *f, const char *(*get)(const void *, const char *),
+		     const void *object);
+/* The event of a prune of containers or images (`type`). */
+void api_publish_prune(struct engine *en, const char *type, int64_t freed);
 /* A member `key`: "key=value" entries (NULL: none) as an object. */
 void api_pairs(struct json_writer *w, const char *key, char *const *pairs);
 /* One volume; with `usage` its bytes (-1: not known) and how many containers have it. */

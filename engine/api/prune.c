@@ -74,9 +74,7 @@ static int choose(struct prune *p, const struct filters *f, int64_t until_ns)
 
 	while ((c = containers_next(p->en->containers, &pos))) {
 		if (!is_at_rest(c) || (until_ns && container_created_ns(c) > until_ns) ||
-		    !filters_labels(f, "label", label_of, c))
-			continue;
-		if (filters_has(f, "label!") && filters_labels(f, "label!", label_of, c))
+		    !api_labels_pass(f, label_of, c))
 			continue;
 		if (strv_add(&p->ids, container_id(c)) < 0)
 			return -ENOMEM;
@@ -92,18 +90,32 @@ static void prune_free(struct prune *p)
 	free(p);
 }
 
+void api_publish_prune(struct engine *en, const char *type, int64_t freed)
+{
+	char text[24];
+	const struct event_attr attr = { "reclaimed", text };
+	const struct event ev = {
+		.type = type, .action = "prune", .id = "", .attrs = &attr, .n_attrs = 1
+	};
+
+	snprintf(text, sizeof(text), "%lld", (long long)freed);
+	events_publish(en->events, &ev);
+}
+
+bool api_labels_pass(const struct filters *f, const char *(*get)(const void *, const char *),
+		     const void *object)
+{
+	if (!filters_labels(f, "label", get, object))
+		return false;
+	return !filters_has(f, "label!") || !filters_labels(f, "label!", get, object);
+}
+
 static void tell(struct prune *p)
 {
 	_cleanup_(buf_free) struct buf b = BUF_INIT(API_ANSWER_MAX);
 	struct json_writer w;
-	char freed[24];
-	const struct event_attr attr = { "reclaimed", freed };
-	const struct event ev = {
-		.type = "container", .action = "prune", .id = "", .attrs = &attr, .n_attrs = 1
-	};
 
-	snprintf(freed, sizeof(freed), "%lld", (long long)p->freed);
-	events_publish(p->en->events, &ev);
+	api_publish_prune(p->en, "container", p->freed);
 	json_writer_init(&w, &b);
 	json_begin_object(&w);
 	json_key(&w, "ContainersDeleted");
