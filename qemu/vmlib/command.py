@@ -39,7 +39,7 @@ def _logged(path, log):
 def _disks(spec):
     words = []
     for number, path in enumerate(spec["disks"]):
-        words += [*(_logged(path, spec["disk_log"]) if number == 0 and spec.get("disk_log") else
+        words += [*(_logged(path, spec["disk_log"]) if number == 0 and spec["disk_log"] else
                     ["-drive", f"if=none,id=disk{number},format=raw,cache=writeback,discard=unmap,"
                                f"file={path.replace(',', ',,')}"]),
                   "-device", f"virtio-blk{SUFFIX[spec['machine']]},drive=disk{number}"]

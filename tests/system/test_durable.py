@@ -216,7 +216,7 @@ def check_cut(disk, out, cut):
 
 
 def check_cuts(cuts, folder):
-    """One process's share of the cuts; the findings, as texts."""
+    """One thread's share of the cuts; the findings, as texts."""
     replay = Replay(LOG, os.path.join(folder, "base"), DISK)
     disk, out, wrong = os.path.join(folder, "disk"), os.path.join(folder, "out"), []
     for cut, torn in cuts:
@@ -256,7 +256,7 @@ def power_cuts():
     check(len(cuts) >= CUTS, f"the log has room for {len(cuts)} cuts only: more ROUNDS")
     share = -(-len(cuts) // (os.cpu_count() or 1))
     wrong, jobs = [], []
-    with concurrent.futures.ProcessPoolExecutor() as pool:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
         for number in range(0, len(cuts), share):
             folder = os.path.join(box.scratch, f"cuts{number}")
             os.mkdir(folder)
