@@ -311,7 +311,7 @@ def judge(what, victim, done, before, after):
 def disturbed(what, victim, trigger, looks, words):
     """Kills the victim while the operation runs; whether it was hit."""
     before = state()
-    box.sh(f"{TOOLS}/killer {victim} {trigger} {looks} > /run/killed & until grep -q ready /run/killed; do :; done")
+    box.sh(f"{TOOLS}/killer {victim} {trigger} {looks} > /run/killed 2>&1 & until grep -q ready /run/killed; do :; done")
     done = attempt(words)
     said = until(lambda: re.search("killed|missed", box.sh("cat /run/killed")), f"{what}: the trigger", 60)[0]
     box.wait_api()

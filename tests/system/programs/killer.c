@@ -2,9 +2,9 @@
  * Kills a process of the engine at a moment that is told by what happens, not by a clock:
  * `killer VICTIM TRIGGER LOOKS`.
  *
- * Looks through /proc again and again until there is a worker called TRIGGER, then LOOKS times more,
- * then sends KILL to VICTIM: "engine", or a worker's name. Prints "ready" before its first look, then
- * "killed" or "missed" (the victim was gone by then).
+ * Looks through /proc again and again until there is a worker called TRIGGER, then LOOKS times
+ * more, then sends KILL to VICTIM: "engine", or a worker's name. Prints "ready" before its first
+ * look, then "killed" or "missed" (the victim was gone by then).
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -8,8 +8,18 @@
 
 #include <sys/stat.h>
 
+#include "init/base/fault.h"
 #include "tests/unit/engine/image/imagetar.h"
 #include "tests/unit/engine/image/rig.h"
+
+static int fail_after = -1; /* so many records are written, then the disk is full */
+
+int fault_point(const char *step)
+{
+	if (!str_eq(step, "file.write") || fail_after < 0)
+		return 0;
+	return fail_after-- == 0 ? -ENOSPC : 0;
+}
 
 /* The only entry of a folder of the store whose name starts so. */
 struct wanted {
@@ -74,7 +84,8 @@ static size_t violations(const struct rig *r, bool with_recovery)
 	struct err e = { 0 };
 	size_t n = 999;
 
-	CHECK_MSG(image_check(r->dir, with_recovery, &n, &e) == 0, "%s", err_text(&e));
+	if (image_check(r->dir, with_recovery, &n, &e) < 0)
+		test_fail(__FILE__, __LINE__, "image_check: %s", err_text(&e));
 	return n;
 }
 
@@ -97,12 +108,19 @@ static void lose_layer(const struct rig *r)
 	CHECK_INT(tree_remove(AT_FDCWD, path, NULL), 0);
 }
 
+static void path_in_layer(const struct rig *r, const char *name, char path[1024])
+{
+	char folder[1024];
+
+	path_of(r, "layers", "", folder);
+	CHECK_INT(str_format(path, 1024, "%s/%s", folder, name), 0);
+}
+
 static void lose_layer_record(const struct rig *r)
 {
 	char path[1024];
 
-	path_of(r, "layers", "", path);
-	strcat(path, "/layer.json");
+	path_in_layer(r, "layer.json", path);
 	CHECK_INT(unlink(path), 0);
 }
 
@@ -110,8 +128,7 @@ static void lose_tree(const struct rig *r)
 {
 	char path[1024];
 
-	path_of(r, "layers", "", path);
-	strcat(path, "/fs");
+	path_in_layer(r, "fs", path);
 	CHECK_INT(tree_remove(AT_FDCWD, path, NULL), 0);
 }
 
@@ -119,8 +136,7 @@ static void leave_notes(const struct rig *r)
 {
 	char path[1024];
 
-	path_of(r, "layers", "", path);
-	strcat(path, "/notes");
+	path_in_layer(r, "notes", path);
 	CHECK_INT(file_replace(AT_FDCWD, path, "", 0, 0600, false, NULL), 0);
 }
 
@@ -235,5 +251,32 @@ TEST(what_a_crash_leaves_is_no_violation_before_the_recovery_and_gone_after_it)
 	CHECK_INT(rig_count(&r, "blobs/sha256") + rig_count(&r, "layers") + rig_count(&r, "tmp") +
 			  rig_count(&r, "refs"),
 		  0);
+	rig_free(&r);
+}
+
+TEST(a_load_whose_records_find_no_room_leaves_nothing)
+{
+	char id[DIGEST_TEXT_MAX];
+	struct buf archive;
+	struct rig_op o;
+	struct rig r;
+
+	CHECK(rig_new(&r) == 0);
+	two_layers(&archive, "web:1", "{}", id);
+	for (int written = 0; written < 2; written++) { /* the image's record, its name's */
+		fail_after = written;
+		CHECK_INT(rig_load(&r, &archive, &o), -ENOSPC);
+		CHECK_INT(fail_after, -1);
+		CHECK(strstr(err_text(&o.err), "No space left on device"));
+		CHECK(rig_swept(&r));
+		CHECK_INT(images_count(r.images), 0);
+		CHECK_INT(rig_count(&r, "blobs/sha256") + rig_count(&r, "layers") +
+				  rig_count(&r, "refs"),
+			  0);
+		CHECK_INT(violations(&r, false), 0);
+	}
+	CHECK_MSG(rig_load(&r, &archive, &o) == 0, "%s", err_text(&o.err));
+	CHECK_INT(violations(&r, false), 0);
+	buf_free(&archive);
 	rig_free(&r);
 }
