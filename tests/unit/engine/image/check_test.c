@@ -16,7 +16,8 @@ static int fail_after = -1; /* so many records are written, then the disk is ful
 
 int fault_point(const char *step)
 {
-	if (!str_eq(step, "file.write") || fail_after < 0)
+	/* only records are synced one by one */
+	if (!str_eq(step, "file.fsync") || fail_after < 0)
 		return 0;
 	return fail_after-- == 0 ? -ENOSPC : 0;
 }
