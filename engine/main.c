@@ -7,6 +7,7 @@
  *   skerryd runtime …        the OCI command line (engine/runtime/); and so when called as
  *                            skerry-runtime
  *   skerryd settings FILE    system.yaml to plain lines, for PID 1
+ *   skerryd store-check DIR  is this store of images in order? for tests and people
  *
  * The engine's start: state is read from files, shims that still run are found again, then the API
  * opens and the manifests are followed. SIGTERM ends the engine alone (containers run on); SIGPWR
@@ -28,6 +29,7 @@
 #include "engine/runtime/runtime.h"
 #include "engine/shim/client.h"
 #include "engine/shim/logpack.h"
+#include "engine/state/reserve.h"
 #include "engine/syslog/syslog.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
@@ -36,6 +38,7 @@
 #define API_LISTEN_DEFAULT "0.0.0.0:2376"
 
 enum {
+	RESERVE_MS = 30 * 1000, /* between two looks at whether the reserve can be taken back */
 	ENGINE_FILES = 65536, /* connections, shims and held ports of all containers at once */
 	ROLE_FILES = 1024, /* the usual again (init/phases.c): containers inherit a shim's */
 };
@@ -81,6 +84,7 @@ static const struct role roles[] = {
 	{ "worker", worker_main },
 	{ "runtime", runtime_main },
 	{ "settings", settings_main },
+	{ "store-check", image_check_main },
 };
 
 /* ---- the engine ---- */
@@ -94,6 +98,7 @@ struct daemon {
 	char *listen; /* address of the API over TCP */
 	struct remap remap; /* engine.userns-remap */
 	struct signal_event term, power;
+	struct timer_event reserve;
 };
 
 static const char *const archive_dirs[] = { PATH_IMAGES_BAKED, PATH_IMAGES_PRELOAD, NULL };
@@ -282,6 +287,17 @@ static void on_power(struct signal_event *ev, const struct signalfd_siginfo *inf
 	containers_stop_all(d->en.containers, all_stopped, d);
 }
 
+/* Removals on a full disk may have given it up (engine/state/reserve.h). */
+static void keep_reserve(struct timer_event *ev)
+{
+	struct daemon *d = container_of(ev, struct daemon, reserve);
+	struct err e = { 0 };
+
+	if (reserve_fill(PATH_STATE, &e) < 0)
+		log_warn("%s", err_text(&e));
+	(void)timer_set(d->en.loop, ev, RESERVE_MS);
+}
+
 static int watch_signals(struct daemon *d, struct err *e)
 {
 	d->term.fn = on_term;
@@ -313,6 +329,10 @@ static int start_engine(struct daemon *d, struct err *e)
 		r = watch_signals(d, e);
 	if (r == 0)
 		r = make_modules(d, e);
+	if (r == 0) {
+		d->reserve.fn = keep_reserve;
+		keep_reserve(&d->reserve);
+	}
 	if (r == 0)
 		r = open_api(d, e);
 	if (r == 0)
@@ -322,6 +342,7 @@ static int start_engine(struct daemon *d, struct err *e)
 
 static void end_engine(struct daemon *d)
 {
+	timer_clear(&d->reserve);
 	api_close(&d->en);
 	manifests_free(d->manifests);
 	containers_free(d->en.containers);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/container/shared.h"
+#include "engine/state/reserve.h"
 #include "init/base/cgroup.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
@@ -173,11 +174,16 @@ static int to_trash(struct container *c, char **ret_path, struct err *e)
 
 	if (!dir || !trash || !to)
 		return err_errno(e, ENOMEM, "removal");
-	r = dir_make(AT_FDCWD, trash, 0700, e);
+	do
+		r = dir_make(AT_FDCWD, trash, 0700, e);
+	while (r == -ENOSPC && reserve_give(AT_FDCWD, trash));
 	if (r < 0)
 		return r;
-	if (rename(dir, to) < 0 && errno != ENOENT)
-		return err_errno(e, errno, "%s could not be moved to the trash", dir);
+	do
+		r = rename(dir, to) < 0 ? -errno : 0;
+	while (r == -ENOSPC && reserve_give(AT_FDCWD, trash));
+	if (r < 0 && r != -ENOENT)
+		return err_errno(e, -r, "%s could not be moved to the trash", dir);
 	r = dir_sync(AT_FDCWD, c->cs->state_dir, e);
 	if (r == 0)
 		*ret_path = take_ptr(to);

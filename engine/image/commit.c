@@ -378,6 +378,19 @@ static void undo(struct image_job *job)
 	}
 }
 
+/* An image that came, but none of whose names could be written, is nobody's. */
+static void take_back(struct images *s, struct stored *st)
+{
+	struct err e = { 0 };
+
+	if (strv_len(st->names) > 0)
+		return;
+	if (record_remove_image(s, st, &e) < 0)
+		log_warn("images: %s", err_text(&e));
+	else
+		store_drop(s, st);
+}
+
 static int commit_all(struct image_job *job, struct err *e)
 {
 	struct images *s = job->s;
@@ -391,9 +404,15 @@ static int commit_all(struct image_job *job, struct err *e)
 	if (fsync(s->blobs_fd) < 0 || fsync(s->layers_fd) < 0)
 		return err_errno(e, errno, "cannot sync the image store");
 	for (size_t i = 0; r == 0 && i < job->plan.n_images; i++) {
-		r = record_image(job, &job->plan.images[i], &st, e);
-		if (r == 0)
-			r = record_names(job, st, &job->plan.images[i], e);
+		const struct plan_image *img = &job->plan.images[i];
+		bool known = map_has(&s->by_id, digest_hex(img->id));
+
+		r = record_image(job, img, &st, e);
+		if (r < 0)
+			break;
+		r = record_names(job, st, img, e);
+		if (r < 0 && !known)
+			take_back(s, st);
 	}
 	return r;
 }

@@ -272,4 +272,11 @@ int image_unpack_worker(int argc, char **argv); /* `skerryd worker unpack` */
 int image_store_worker(int argc, char **argv); /* `skerryd worker store` */
 int image_save_worker(int argc, char **argv); /* `skerryd worker save` */
 
+/* ---- the check (check.c) ---- */
+
+/* Looks at a store on disk that no engine changes, and prints what it finds. with_recovery:
+ * opens it first as an engine would. Fails only when it cannot look. */
+int image_check(const char *dir, bool with_recovery, size_t *ret_violations, struct err *e);
+int image_check_main(int argc, char **argv); /* `skerryd store-check [--recover] DIR` */
+
 #endif

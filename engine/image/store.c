@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "engine/state/reserve.h"
 #include "engine/state/state.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
@@ -113,9 +114,12 @@ int store_release_layer(struct images *s, const char *chain, char ***trash, stru
 	r = trash_name(name, e);
 	if (r < 0)
 		return r;
-	if (renameat(s->layers_fd, digest_hex(chain), s->tmp_fd, name) < 0) {
-		if (errno != ENOENT)
-			return err_errno(e, errno, "cannot remove the layer %s", chain);
+	do
+		r = renameat(s->layers_fd, digest_hex(chain), s->tmp_fd, name) < 0 ? -errno : 0;
+	while (r == -ENOSPC && reserve_give(s->tmp_fd, name));
+	if (r < 0) {
+		if (r != -ENOENT)
+			return err_errno(e, -r, "cannot remove the layer %s", chain);
 	} else {
 		(void)str_format(path, sizeof(path), "tmp/%s", name);
 		if (strv_add(trash, path) < 0)

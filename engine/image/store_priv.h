@@ -4,7 +4,7 @@
  * Private to engine/image. store.c opens and closes, record.c reads and writes refs/, config.c
  * reads config blobs, query.c finds and changes names, job.c and load.c bring images in, ensure.c
  * looks into archives, make.c makes images of layers, save.c lets them out, remove.c takes them
- * out, trash.c wipes folders.
+ * out, trash.c wipes folders, check.c looks at all of it from outside.
  *
  * Files in refs/: i-<hex>.json an image: {"image","manifest","digests","loaded","chains"};
  * n-<escaped name>.json or x-<sha256 of the name>.json (long ones) a name: {"name","image"}. An
@@ -12,6 +12,8 @@
  */
 #ifndef SKERRY_IMAGE_STORE_PRIV_H
 #define SKERRY_IMAGE_STORE_PRIV_H
+
+#include <limits.h>
 
 #include "engine/data/digest.h"
 #include "engine/data/ref.h"
@@ -109,6 +111,8 @@ int record_remove_name(struct images *s, struct stored *st, const char *name, st
 int record_remove_digest(struct images *s, struct stored *st, const char *name, struct err *e);
 /* Reads all of refs/ into the index. What does not fit is put aside. */
 int record_read_all(struct images *s, struct err *e);
+/* The file of a name's record. -EINVAL when it cannot be one. */
+int record_name_file(char file[NAME_MAX + 1], const char *name);
 /* Rebuilds image.tags and image.digests from the normalised names. */
 int record_familiar(struct stored *st);
 

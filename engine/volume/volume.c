@@ -14,6 +14,7 @@
 
 #include "engine/data/ids.h"
 #include "engine/data/names.h"
+#include "engine/state/reserve.h"
 #include "engine/state/state.h"
 #include "engine/volume/inside.h"
 #include "engine/worker/worker.h"
@@ -205,10 +206,14 @@ static int to_trash(const struct volumes *vs, const char *name, struct err *e)
 		to = str_printf("%s/%lld.%.64s", trash, (long long)clock_mono_ns(), name);
 	if (!from || !to)
 		return err_set(e, ENOMEM, "out of memory");
-	rc = dir_make(AT_FDCWD, trash, 0700, e);
+	do
+		rc = dir_make(AT_FDCWD, trash, 0700, e);
+	while (rc == -ENOSPC && reserve_give(AT_FDCWD, trash));
 	if (rc < 0)
 		return rc;
-	rc = rename(from, to) < 0 ? errno : 0;
+	do
+		rc = rename(from, to) < 0 ? errno : 0;
+	while (rc == ENOSPC && reserve_give(AT_FDCWD, trash));
 	if (rc && access(from, F_OK) == 0) /* a folder that is gone already is fine */
 		return err_errno(e, rc, "cannot remove the volume %s", name);
 	return dir_sync(AT_FDCWD, vs->dir, e);

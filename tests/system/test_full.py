@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""A full disk, and one without inodes: in the middle of load, import and commit it is a clear error and all is given back;
+containers are stopped, and containers, images and volumes removed, with 0 bytes free; the reserve that makes room for this
+is taken back afterwards."""
+
+import json
+import os
+import re
+import subprocess
+
+from lib import images, tap, vm
+from lib.poll import until
+from lib.tap import case, check, equal
+
+DISK = "128M"
+INODES = 2048
+STORE = "/var/lib/skerry/images"
+RESERVE = "/var/lib/skerry/.reserve"
+RESERVE_FILES = 8           # engine/state/reserve.h
+NOSPACE = re.compile("no space left on device", re.I)
+SLACK = 16                  # blocks that folders may keep when they have grown
+IMAGE = "test/full:1"
+
+box = vm.prepared("full")
+
+
+def local(name):
+    return os.path.join(box.scratch, name)
+
+
+def reserve():
+    return int(box.sh(f"ls {RESERVE} | wc -l"))
+
+
+def free():
+    """Blocks (some of them are the file system's own and cannot be had) and inodes."""
+    return tuple(int(word) for word in box.sh("sync; stat -f -c '%f %d' /var").split())
+
+
+def ids():
+    return sorted(box.docker("images", "-aq", "--no-trunc").split())
+
+
+def is_full():
+    equal(box.sh("stat -f -c %a /var"), "0", "free blocks that can be had")
+
+
+def fill(room_kib=0):
+    """Leaves so much of the disk free, and nothing when it is 0."""
+    box.sh(f"cd /var; rm -f fill room; [ {room_kib} = 0 ] || fallocate -l {room_kib}K room; "
+           "for size in 1M 64k 4k; do dd if=/dev/zero bs=$size >> fill 2>/dev/null; sync; done; rm -f room; sync", seconds=120)
+    if not room_kib:
+        is_full()
+
+
+def unfill():
+    box.sh("rm -rf /var/fill /var/inodes; sync")
+
+
+def fill_inodes():
+    box.sh("mkdir -p /var/inodes; i=0; while echo > /var/inodes/$i; do i=$((i+1)); done 2>/dev/null; sync", seconds=120)
+    equal(free()[1], 0, "free inodes")
+
+
+def in_order():
+    status, said = box.sh(f"/sbin/skerryd store-check {STORE}", check=False)
+    check(status == 0 and " 0 left-overs" in said, f"the store's check: {said}")
+
+
+def refused(what, run):
+    """The operation fails for want of room, and leaves nothing."""
+    images_before, free_before = ids(), free()
+    done = run()
+    check(done.returncode != 0 and NOSPACE.search(done.stdout + done.stderr),
+          f"{what}: exit {done.returncode}: {done.stdout[-300:]} {done.stderr[-300:]}")
+    equal(ids(), images_before, f"images after {what}")
+    in_order()
+    after = free()
+    check(after[0] >= free_before[0] - SLACK and after[1] >= free_before[1] - 1,
+          f"{what}: free before (blocks, inodes) {free_before}, after {after}")
+    equal(reserve(), RESERVE_FILES, f"files of the reserve after {what}")
+
+
+def large(name):
+    """An image of 12 MB in three layers."""
+    layers = [images.layer({f"{number}": os.urandom(4 << 20)}) for number in range(3)]
+    return images.docker_archive(local("large.tar"), name, layers, {"Cmd": ["/0"]})
+
+
+def commands(name):
+    return {"load": lambda: box.docker("load", "-i", local("large.tar"), check=False),
+            "import": lambda: box.docker("import", local("layer.tar"), "test/full-import:1", check=False),
+            "commit": lambda: box.docker("commit", name, "test/full-commit:1", check=False)}
+
+
+@case("the machine starts on a small disk with few inodes, and holds a reserve")
+def start():
+    disk = local("disk")
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-m", "1", "-N", str(INODES), "-L", "SKERRY-DATA", disk,
+                    DISK], check=True)
+    box.up(disk=disk)
+    box.docker("load", "-i", images.busybox_image(local("image.tar"), IMAGE, more={"more": b"more\n"}))
+    large("test/full-large:1")
+    with open(local("layer.tar"), "wb") as to:
+        to.write(images.layer({f"{number}": os.urandom(3 << 20) for number in range(3)}))
+    box.docker("run", "-d", "--name", "keeper", "--restart", "always", IMAGE, "sleep", "100000")
+    box.docker("run", "--name", "writer", IMAGE, "dd", "if=/dev/urandom", "of=/large", "bs=1M", "count=5")
+    until(lambda: reserve() == RESERVE_FILES, "the reserve is there")
+
+
+@case("a disk that is full in the middle of load, import and commit: a clear error, and all is given back")
+def full():
+    fill(room_kib=6 << 10)
+    for what, run in commands("writer").items():
+        refused(what, run)
+    fill()
+    for what, run in commands("writer").items():
+        refused(f"{what} without any room", run)
+    unfill()
+
+
+@case("no inodes in load, import, commit and create: a clear error, and all is given back")
+def inodes():
+    fill_inodes()
+    for what, run in commands("writer").items():
+        refused(what, run)
+    refused("create", lambda: box.docker("create", IMAGE, "true", check=False))
+    unfill()
+
+
+def numbers(name):
+    return box.inspect(name)["State"]
+
+
+@case("with 0 bytes free a container is stopped, and that is still known after a kill -9 of the engine")
+def stopping():
+    fill()
+    box.docker("stop", "-t", "1", "keeper")
+    equal((numbers("keeper")["Status"], numbers("keeper")["ExitCode"]), ("exited", 137), "keeper")
+    finished = numbers("keeper")["FinishedAt"]
+    box.sh(f"kill -9 {vm.ENGINE}")
+    box.wait_api()
+    equal((numbers("keeper")["Status"], numbers("keeper")["FinishedAt"]), ("exited", finished), "after the kill")
+    is_full()
+    unfill()
+
+
+@case("with 0 bytes free rmi (by name, digest and id), rm, volume rm and prune work")
+def removing():
+    for number in range(3):
+        images.oci_archive(local("small.tar"), f"test/full{number}:1", [images.layer({f"{number}": b"x" * 100000})], {})
+        box.docker("load", "-i", local("small.tar"))
+    box.docker("tag", "test/full1:1", "test/full-second:1")
+    digest = box.inspect("test/full1:1", "image")["RepoDigests"][0]
+    third = box.inspect("test/full2:1", "image")["Id"]
+    box.docker("volume", "create", "full")
+    box.docker("create", "--name", "spare", "-v", "/anonymous", IMAGE, "true")
+    for words in (("rmi", "test/full0:1"), ("rmi", digest), ("rmi", third), ("rm", "writer"), ("rm", "-v", "spare"),
+                  ("volume", "rm", "full"), ("container", "prune", "-f"), ("image", "prune", "-af")):
+        fill()
+        box.docker(*words)
+    left = json.dumps([box.docker("images", "-a", "--format", "{{.Repository}}"), box.docker("ps", "-aq", "-f", "name=spare"),
+                       box.docker("volume", "ls", "-q")])
+    check("test/full" not in left, f"left: {left}")
+    in_order()
+
+
+@case("with no inodes the same works")
+def removing_without_inodes():
+    unfill()
+    images.oci_archive(local("small.tar"), "test/full3:1", [images.layer({"3": b"x" * 100000})], {})
+    box.docker("load", "-i", local("small.tar"))
+    box.docker("load", "-i", local("image.tar"))
+    box.docker("tag", "test/full3:1", "test/full-second:1")
+    digest = box.inspect("test/full3:1", "image")["RepoDigests"][0]
+    box.docker("run", "-d", "--name", "keeper", IMAGE, "sleep", "100000")
+    for words in (("stop", "-t", "1", "keeper"), ("rm", "keeper"), ("rmi", digest), ("rmi", "test/full3:1"),
+                  ("image", "prune", "-af")):
+        fill_inodes()
+        box.docker(*words)
+    check("test/full" not in box.docker("images", "-a", "--format", "{{.Repository}}"), "images are left")
+    in_order()
+
+
+@case("the reserve is taken back when there is room again")
+def taken_back():
+    unfill()
+    until(lambda: reserve() == RESERVE_FILES, "the reserve is whole again", 120)
+    in_order()
+
+
+tap.main()
