@@ -395,8 +395,8 @@ static int health_value(const struct health_flag *flag, const char *text, struct
 	if (flag->number) {
 		if (str_to_i64(text, to) < 0 || *to > INT32_MAX)
 			return err_set(e, EINVAL, "--retries: \"%.60s\" is no number", text);
-		return *to >= 0 ? 0 : err_set(e, EINVAL, "--retries cannot be negative (%.60s)",
-					      text);
+		return *to >= 0 ? 0
+				: err_set(e, EINVAL, "--retries cannot be negative (%.60s)", text);
 	}
 	if (str_to_duration(text, to) < 0)
 		return err_set(e, EINVAL, "time: invalid duration \"%.60s\"", text);

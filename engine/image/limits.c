@@ -22,9 +22,9 @@ void image_limits_settings(char *const *settings, struct image_limits *ret)
 	struct image_limits l = { 0 };
 	const char *text;
 
-#define TAKE(member, setting, value)                                         \
-	text = strv_env_get(settings, "engine.image-limits." setting);       \
-	if (text && str_to_bytes(text, &l.member) < 0)                       \
+#define TAKE(member, setting, value)                                   \
+	text = strv_env_get(settings, "engine.image-limits." setting); \
+	if (text && str_to_bytes(text, &l.member) < 0)                 \
 		l.member = 0; /* the schema of the settings let it not pass */
 	IMAGE_LIMITS(TAKE)
 #undef TAKE

@@ -2,8 +2,9 @@
  * The limits of everything that is read from an archive, in one place.
  *
  * Each is a setting of system.yaml (a member of struct image_limits; zero means the default here).
- * The defaults let the largest images that people use pass and stop a bomb before it hurts: see threats.md part
- * C, rows 44 to 46. Rows that the kernel limits itself (path and name length) are not settings.
+ * The defaults let the largest images that people use pass and stop a bomb before it hurts: see
+ * threats.md part C, rows 44 to 46. Rows that the kernel limits itself (path and name length) are
+ * not settings.
  */
 #ifndef SKERRY_IMAGE_LIMITS_H
 #define SKERRY_IMAGE_LIMITS_H
@@ -29,18 +30,18 @@ struct image_limits {
 
 /* One row per member: X(name, its setting below engine.image-limits, default). Where the name of a
  * setting ends in bytes or memory its value may have a unit, as in 512M. */
-#define IMAGE_LIMITS(X)                                          \
-	X(archive_bytes, "archive-bytes", UINT64_C(256) << 30)   \
-	X(archive_entries, "archive-entries", UINT64_C(65536))   \
-	X(layer_bytes, "layer-bytes", UINT64_C(64) << 30)        \
-	X(layer_entries, "layer-entries", UINT64_C(2000000))     \
-	X(layers, "layers", UINT64_C(125))                       \
-	X(images, "images", UINT64_C(256))                       \
-	X(ratio, "ratio", UINT64_C(250))                         \
-	X(ratio_from, "ratio-from-bytes", UINT64_C(64) << 20)    \
-	X(depth, "depth", UINT64_C(256))                         \
-	X(xattr_bytes, "xattr-bytes", UINT64_C(1) << 20)         \
-	X(memory, "memory", UINT64_C(16) << 20)                  \
+#define IMAGE_LIMITS(X)                                        \
+	X(archive_bytes, "archive-bytes", UINT64_C(256) << 30) \
+	X(archive_entries, "archive-entries", UINT64_C(65536)) \
+	X(layer_bytes, "layer-bytes", UINT64_C(64) << 30)      \
+	X(layer_entries, "layer-entries", UINT64_C(2000000))   \
+	X(layers, "layers", UINT64_C(125))                     \
+	X(images, "images", UINT64_C(256))                     \
+	X(ratio, "ratio", UINT64_C(250))                       \
+	X(ratio_from, "ratio-from-bytes", UINT64_C(64) << 20)  \
+	X(depth, "depth", UINT64_C(256))                       \
+	X(xattr_bytes, "xattr-bytes", UINT64_C(1) << 20)       \
+	X(memory, "memory", UINT64_C(16) << 20)                \
 	X(jobs, "jobs", UINT64_C(2))
 
 /* Replaces zero members by the defaults. */

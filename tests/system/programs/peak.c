@@ -1,7 +1,8 @@
 /*
- * peak FD... -- PROGRAM ARGUMENT...: runs the program with the descriptors FD... as its 3, 4, 5 ..., waits for it, and prints
- * its exit status and the most memory that it had resident (KiB). A process of its own and small, because the kernel counts
- * for a child also what its parent had before it started the program.
+ * peak FD... -- PROGRAM ARGUMENT...: runs the program with the descriptors FD... as its 3, 4, 5
+ * ..., waits for it, and prints its exit status and the most memory that it had resident (KiB). A
+ * process of its own and small, because the kernel counts for a child also what its parent had
+ * before it started the program.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ int main(int argc, char **argv)
 	close_range(3, ~0U, 0);
 	if (pid < 0 || wait4(pid, &status, 0, &used) < 0)
 		return 123;
-	printf("%d %ld\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), used.ru_maxrss);
+	printf("%d %ld\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+	       used.ru_maxrss);
 	return 0;
 }
