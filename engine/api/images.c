@@ -69,8 +69,8 @@ static const char *label_of(const void *object, const char *label)
 	return pairs_get(&img->config.labels, label);
 }
 
-/* A pattern of the filter `reference`, "nginx", "nginx:1.*", "ghcr.io/a/b", for a name with a tag or
- * a digest. */
+/* A pattern of the filter `reference`, "nginx", "nginx:1.*", "ghcr.io/a/b", for a name with a
+ * tag or a digest. */
 static bool name_matches(const struct filters *f, const char *name)
 {
 	const char *pattern;
@@ -157,7 +157,8 @@ static bool wants_manifests(struct http_req *r)
 static void list_one(struct http_req *r, const struct list_query *q, const struct image *img,
 		     const struct map *uses, struct json_writer *w)
 {
-	char **tags = matching(q->filters, img->tags), **digests = matching(q->filters, img->digests);
+	char **tags = matching(q->filters, img->tags),
+	     **digests = matching(q->filters, img->digests);
 	_cleanup_(strv_free) char **users = wants_manifests(r) ? users_of(q->en, img) : NULL;
 	struct image_view v = view_of(r);
 
@@ -275,8 +276,9 @@ void images_tag_one(struct http_req *r)
 	if (code == 0 && !name[0])
 		code = err_set(&e, EINVAL, "invalid reference format: repo must be the new name");
 	if (code == 0 && strcspn(name, ":") == strlen("sha256") && str_starts(name, "sha256"))
-		code = err_set(&e, EINVAL,
-			       "refusing to create an ambiguous tag using digest algorithm as name");
+		code = err_set(
+			&e, EINVAL,
+			"refusing to create an ambiguous tag using digest algorithm as name");
 	if (code == 0)
 		code = images_tag(engine_of(r)->images, r->params[0], name, &e);
 	if (code < 0) {

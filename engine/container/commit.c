@@ -55,9 +55,10 @@ void commits_restored(struct containers *cs)
 
 	while ((c = containers_next(cs, &pos)))
 		if (unmark(c) && container_state(c) == CONTAINER_PAUSED) {
-			log_notice("container %.12s was paused for a commit that did not come to its "
-				   "end: it runs on",
-				   c->id);
+			log_notice(
+				"container %.12s was paused for a commit that did not come to its "
+				"end: it runs on",
+				c->id);
 			container_thaw(c);
 		}
 }

@@ -1,5 +1,6 @@
 /*
- * Between archive.c, gunzip.c and tar.c: how a source feeds libarchive, and how its errors come back.
+ * Between archive.c, gunzip.c and tar.c: how a source feeds libarchive, and how its errors come
+ * back.
  *
  * A bridge is the client data of one libarchive reader. It may hold a first block that was looked
  * at already; and it keeps the source's own error, which says more than libarchive's.

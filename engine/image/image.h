@@ -136,7 +136,8 @@ char **image_lower_dirs(const struct image *img);
 struct image_view {
 	struct images *images;
 	char *const *tags, *const *digests; /* of these names; in the list only */
-	int64_t containers, shared; /* how many use it; bytes of its layers that others have too; -1:
+	int64_t containers,
+		shared; /* how many use it; bytes of its layers that others have too; -1:
 				       not counted; in the list only */
 	bool none; /* "<none>:<none>" where there are no names (before 1.43) */
 	bool virtual_size; /* before 1.44 */

@@ -3,8 +3,8 @@
  * with: tar and sha256sum over the same bytes.
  *
  * tests/bench/run bakes it into an image and runs it on the console. It prints microseconds, and
- * behind them bytes where there are any: unpack FILE DIR (tar -x, sha256sum, sync), load FILE,
- * pack DIR (tar -c into sha256sum), save NAME, list ROUNDS (the median), remove NAME (bytes that the
+ * behind them bytes where there are any: unpack FILE DIR (tar -x, sha256sum, sync), load FILE, pack
+ * DIR (tar -c into sha256sum), save NAME, list ROUNDS (the median), remove NAME (bytes that the
  * file system has got back when the answer is there).
  */
 #define _GNU_SOURCE
@@ -94,8 +94,16 @@ static void shell(const char *format, const char *a, const char *b)
 {
 	char line[1024];
 
+	int status;
+	pid_t child;
+
 	snprintf(line, sizeof(line), format, a, b);
-	if (system(line) != 0)
+	child = fork();
+	if (child == 0) {
+		execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+		_exit(127);
+	}
+	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
 		die(line);
 }
 
@@ -143,7 +151,7 @@ static int64_t available(void)
 	return (int64_t)v.f_bfree * (int64_t)v.f_frsize;
 }
 
-static int64_t delete(const char *name, const char *unused)
+static int64_t delete (const char *name, const char *unused)
 {
 	int64_t before = available();
 	char path[512];
