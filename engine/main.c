@@ -97,6 +97,7 @@ struct daemon {
 	char *machine_id;
 	char *listen; /* address of the API over TCP */
 	struct remap remap; /* engine.userns-remap */
+	struct image_limits limits; /* engine.image-limits */
 	struct signal_event term, power;
 	struct timer_event reserve;
 };
@@ -139,6 +140,7 @@ static int make_modules(struct daemon *d, struct err *e)
 		.dir = PATH_STATE "/images",
 		.archive_dirs = archive_dirs,
 		.loop = en->loop,
+		.limits = d->limits,
 	};
 	const struct nets_config nets = {
 		.run_dir = PATH_RUN,
@@ -220,6 +222,7 @@ static void read_settings(struct daemon *d)
 	else
 		listen = strv_env_get(list, "api.listen");
 	settle_remap(d, list);
+	image_limits_settings(list, &d->limits);
 	d->listen = str_dup(listen ? listen : API_LISTEN_DEFAULT);
 }
 

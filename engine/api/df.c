@@ -196,7 +196,13 @@ static void write_images(struct engine *en, struct json_writer *w)
 	json_key(w, "Images");
 	json_begin_array(w);
 	while ((img = images_next(en->images, &pos)))
-		image_summary(img, api_image_users(en, img), api_shared_size(&uses, img), w);
+		image_summary(img,
+			      &(struct image_view){ .images = en->images,
+						    .tags = img->tags,
+						    .digests = img->digests,
+						    .containers = api_image_users(en, img),
+						    .shared = api_shared_size(&uses, img) },
+			      w);
 	json_end_array(w);
 }
 

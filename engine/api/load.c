@@ -6,6 +6,7 @@
  * line of progress; before that, a failure is a plain status, behind it it is a line.
  */
 #include "engine/api/inside.h"
+#include "engine/data/ref.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -259,14 +260,25 @@ int api_changes(struct http_req *r, char ***ret, struct err *e)
 int api_repo_tag(struct http_req *r, char ret[REF_TEXT_MAX], struct err *e)
 {
 	const char *repo = http_query(r, "repo"), *tag = http_query(r, "tag");
+	char name[REF_TEXT_MAX];
+	struct ref ref;
+	int code;
 
 	ret[0] = '\0';
 	if (str_empty(repo))
 		return 0;
-	if (str_format(ret, REF_TEXT_MAX, "%s%s%s", repo, str_empty(tag) ? "" : ":",
+	code = ref_parse(repo, &ref, e);
+	if (code < 0)
+		return code;
+	if (ref.digest[0])
+		return err_set(e, EINVAL, "refusing to create a tag with a digest reference");
+	if (!str_empty(tag))
+		ref.tag[0] = '\0'; /* it takes the place of repo's own */
+	ref_format_familiar(&ref, name);
+	if (str_format(ret, REF_TEXT_MAX, "%s%s%s", name, str_empty(tag) ? "" : ":",
 		       tag ? tag : "") < 0)
 		return err_set(e, EINVAL, "invalid reference format: too long");
-	return 0;
+	return ref_parse(ret, &ref, e);
 }
 
 /* Only images for linux can be kept. */

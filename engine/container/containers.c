@@ -447,6 +447,7 @@ static void restore_ended(struct timer_event *ev)
 {
 	struct containers *cs = container_of(ev, struct containers, restore_timer);
 
+	commits_restored(cs);
 	policies_act(cs);
 	removals_act(cs);
 	if (cs->restored)

@@ -308,6 +308,10 @@ void execs_drop(struct container *c);
 /* The value of ExecIDs. */
 void execs_write_ids(const struct container *c, struct json_writer *w);
 
+/* ---- commit.c ---- */
+/* At the end of the restore: those that an earlier engine had paused for a commit run on. */
+void commits_restored(struct containers *cs);
+
 /* ---- policy.c ---- */
 void backoff_due(struct timer_event *ev);
 /* Whether the restart policy wants it to run again. at_boot: it ran in an earlier boot of the

@@ -132,12 +132,23 @@ size_t images_count(const struct images *s);
 /* Folders for overlayfs, topmost first, as NULL-terminated vector (strv_free). NULL on ENOMEM. */
 char **image_lower_dirs(const struct image *img);
 
+/* What is shown of an image beside what it is. */
+struct image_view {
+	struct images *images;
+	char *const *tags, *const *digests; /* of these names; in the list only */
+	int64_t containers,
+		shared; /* how many use it; bytes of its layers that others have too; -1:
+				       not counted; in the list only */
+	bool none; /* "<none>:<none>" where there are no names (before 1.43) */
+	bool virtual_size; /* before 1.44 */
+	bool descriptor; /* of its manifest (from 1.48 on) */
+	char *const *users; /* ids of containers: with `Manifests`; NULL: without */
+};
+
 /* The object of GET /images/{name}/json. */
-void image_inspect(const struct image *img, struct json_writer *w);
-/* One element of GET /images/json; containers: how many use it, shared: bytes of its layers that
- * other images have too; -1 when not counted. */
-void image_summary(const struct image *img, int64_t containers, int64_t shared,
-		   struct json_writer *w);
+void image_inspect(const struct image *img, const struct image_view *v, struct json_writer *w);
+/* One element of GET /images/json. */
+void image_summary(const struct image *img, const struct image_view *v, struct json_writer *w);
 /* The array of GET /images/{name}/history. */
 void image_write_history(const struct image *img, struct json_writer *w);
 

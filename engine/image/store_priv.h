@@ -198,4 +198,10 @@ void making_free(struct making *m);
 int commit_prepare(struct image_job *job, struct buf *finish_request, struct err *e);
 int commit_job(struct image_job *job, struct err *e);
 
+/* ---- summary.c ---- */
+
+/* The members Descriptor and Manifests, as the view asks for; nothing when there is no manifest. */
+void image_write_manifest(const struct image *img, const struct image_view *v,
+			  struct json_writer *w);
+
 #endif

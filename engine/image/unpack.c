@@ -355,7 +355,7 @@ static int read_bundle(struct unpack *u, struct err *e)
 	if (r == 0)
 		r = bundle_read(&u->bundle, in.tar, u->blobs, !u->seekable, u->limits, e);
 	if (r == 0 && !u->seekable)
-		r = source_drain(&in.plain.source, e); /* the sender shall not see a closed pipe */
+		r = source_drain(&in.raw.source, e); /* the sender shall not see a closed pipe */
 	return r;
 }
 

@@ -521,15 +521,15 @@ size_t images_count(const struct images *s)
 	(void)s;
 	return fake.has_image;
 }
-void image_inspect(const struct image *img, struct json_writer *w)
+void image_inspect(const struct image *img, const struct image_view *v, struct json_writer *w)
 {
-	json_str(w, img->id);
+	json_strf(w, "%s%s%s", img->id, v->virtual_size ? " virtual" : "",
+		  v->users ? " manifests" : "");
 }
-void image_summary(const struct image *img, int64_t containers, int64_t shared,
-		   struct json_writer *w)
+void image_summary(const struct image *img, const struct image_view *v, struct json_writer *w)
 {
-	(void)shared;
-	json_strf(w, "%s %d", img->id, (int)containers);
+	json_strf(w, "%s %d%s%s", img->id, (int)v->containers, v->none ? " none" : "",
+		  v->tags && v->tags[0] ? v->tags[0] : "");
 }
 void image_write_history(const struct image *img, struct json_writer *w)
 {

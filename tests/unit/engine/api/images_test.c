@@ -220,7 +220,14 @@ TEST(image_operations)
 		      "\r\n\r\n[]\n"));
 	CHECK(answers(&w, "GET /images/json?filters={\"reference\":[\"x\"]}", NULL, "200",
 		      "\r\n\r\n[]\n"));
+	CHECK(answers(&w, "GET /v1.50/images/json", NULL, "200", "\r\n\r\n[\"sha256:1111 -1\"]\n"));
+	CHECK(answers(&w, "GET /v1.42/images/json", NULL, "200",
+		      "\r\n\r\n[\"sha256:1111 -1 none\"]\n"));
 	CHECK(answers(&w, "GET /images/img:1/json", NULL, "200", "\"sha256:1111\"\n"));
+	CHECK(answers(&w, "GET /v1.43/images/img:1/json?manifests=1", NULL, "200",
+		      "\"sha256:1111 virtual\"\n"));
+	CHECK(answers(&w, "GET /images/img:1/json?manifests=1", NULL, "200",
+		      "\"sha256:1111 manifests\"\n"));
 	CHECK(answers(&w, "GET /images/img:1/history", NULL, "200", "\"history\"\n"));
 	CHECK(answers(&w, "GET /images/host:5000/a/b:1/json", NULL, "404",
 		      "No such image: host:5000/a/b:1"));
