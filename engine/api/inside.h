@@ -78,6 +78,11 @@ int api_layer_uses(struct engine *en, struct map *uses, int64_t *ret_total);
 /* Bytes of an image's layers that other images have too. */
 int64_t api_shared_size(const struct map *uses, const struct image *img);
 
+/* lines.c: one line of a streamed answer, which begins with the first one (*streaming is set);
+ * droppable: only how far it is. And the line that ends it with an error. */
+void api_line(struct http_req *r, bool *streaming, struct buf *line, bool droppable);
+void api_error_line(struct http_req *r, bool *streaming, const char *text);
+
 /* The container of params[0]; NULL: the request was answered. */
 struct container *api_container(struct http_req *r);
 

@@ -241,12 +241,12 @@ static int put_blobs(struct save *s, struct err *e)
 			r = put_content(s, b, e);
 	}
 	for (size_t i = 0; r == 0 && i < s->n_images; i++) {
-		const struct manifest *m = &s->images[i].manifest;
+		const struct manifest *own = &s->images[i].manifest;
 
-		if (m->kept)
+		if (own->kept)
 			continue;
-		plan_blob_name(name, m->digest);
-		r = put_document(s, name, &m->text, e);
+		plan_blob_name(name, own->digest);
+		r = put_document(s, name, &own->text, e);
 	}
 	return r;
 }

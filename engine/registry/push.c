@@ -54,6 +54,7 @@ struct push_job {
 	struct defer_event start;
 	struct push_tag *tags;
 	size_t n_tags, at;
+	bool known; /* an image has some tag of the repository */
 	struct push_blob *blobs; /* of tags[at] */
 	size_t n_blobs;
 	struct push_slot slots[PUSH_UPLOADS];
@@ -441,6 +442,18 @@ static void go_on(struct push_job *job)
 		end(job, r, &e);
 }
 
+static int no_tag(const struct push_job *job, struct err *e)
+{
+	char text[REF_TEXT_MAX];
+
+	if (job->known) {
+		ref_format_familiar(&job->ref, text);
+		return err_set(e, ENOENT, "tag does not exist: %s", text);
+	}
+	ref_format_name(&job->ref, text);
+	return err_set(e, ENOENT, "An image does not exist locally with the tag: %s", text);
+}
+
 static void on_start(struct defer_event *ev)
 {
 	struct push_job *job = container_of(ev, struct push_job, start);
@@ -451,11 +464,7 @@ static void on_start(struct defer_event *ev)
 	(void)str_format(text, sizeof(text), "The push refers to repository [%s/%s]",
 			 job->ref.domain, job->ref.path);
 	say(job, NULL, text);
-	ref_format_name(&job->ref, text);
-	if (job->n_tags == 0)
-		r = err_set(&e, ENOENT, "An image does not exist locally with the tag: %s", text);
-	else
-		r = next_tag(job, &e);
+	r = job->n_tags == 0 ? no_tag(job, &e) : next_tag(job, &e);
 	if (r < 0)
 		end(job, r, &e);
 	else
@@ -498,8 +507,10 @@ static int choose(struct push_job *job, const struct image *img,
 		struct ref ref;
 
 		if (ref_parse(img->tags[i], &ref, NULL) < 0 ||
-		    !str_eq(ref.domain, job->ref.domain) || !str_eq(ref.path, job->ref.path) ||
-		    (job->ref.tag[0] && !str_eq(ref.tag, job->ref.tag)))
+		    !str_eq(ref.domain, job->ref.domain) || !str_eq(ref.path, job->ref.path))
+			continue;
+		job->known = true;
+		if (job->ref.tag[0] && !str_eq(ref.tag, job->ref.tag))
 			continue;
 		r = check_image(img, platform, e);
 		if (r == 0)
