@@ -98,16 +98,6 @@ static void on_gone(struct http_req *r)
 
 /* --- answer ----------------------------------------------------------------------------------- */
 
-static void send_line(struct load *l, struct buf *line, bool droppable)
-{
-	buf_add_text(line, "\r\n");
-	if (!l->streaming)
-		http_stream_begin(l->req, 200, "application/json");
-	l->streaming = true;
-	if (buf_failed(line) == 0 && (!droppable || http_stream_room(l->req) >= line->len))
-		http_stream_write(l->req, line->data, line->len);
-}
-
 static void write_progress(struct json_writer *w, const struct image_progress *p)
 {
 	json_begin_object(w);
@@ -135,23 +125,7 @@ static void on_progress(struct image_op *op, const struct image_progress *p)
 		return;
 	json_writer_init(&w, &line);
 	write_progress(&w, p);
-	send_line(l, &line, !p->stream);
-}
-
-static void send_error(struct load *l, const char *text)
-{
-	_cleanup_(buf_free) struct buf line = BUF_INIT(64 << 10);
-	struct json_writer w;
-
-	json_writer_init(&w, &line);
-	json_begin_object(&w);
-	json_key(&w, "errorDetail");
-	json_begin_object(&w);
-	json_member_str(&w, "message", text);
-	json_end_object(&w);
-	json_member_str(&w, "error", text);
-	json_end_object(&w);
-	send_line(l, &line, false);
+	api_line(l->req, &l->streaming, &line, !p->stream);
 }
 
 /* The new image's id as a line, and as an event. */
@@ -170,7 +144,7 @@ static void tell_import(struct load *l)
 	json_begin_object(&w);
 	json_member_str(&w, "status", id);
 	json_end_object(&w);
-	send_line(l, &line, false);
+	api_line(l->req, &l->streaming, &line, false);
 }
 
 static void on_done(struct image_op *op, int code, const struct err *e)
@@ -183,7 +157,7 @@ static void on_done(struct image_op *op, int code, const struct err *e)
 	if (code == 0 && l->import)
 		tell_import(l);
 	if (code < 0 && streaming)
-		send_error(l, err_text(e));
+		api_error_line(r, &l->streaming, err_text(e));
 	else if (code == 0 && !l->streaming)
 		http_stream_begin(r, 200, "application/json");
 	close_pipe(l);

@@ -3,8 +3,8 @@
  *
  * Private to engine/image. store.c opens and closes, record.c reads and writes refs/, config.c
  * reads config blobs, query.c finds and changes names, job.c and load.c bring images in, ensure.c
- * looks into archives, make.c makes images of layers, save.c lets them out, remove.c takes them
- * out, trash.c wipes folders.
+ * looks into archives, make.c makes images of layers, save.c lets them out, outgoing.c
+ * serves pushes, remove.c takes them out, trash.c wipes folders.
  *
  * Files in refs/: i-<hex>.json an image: {"image","manifest","digests","loaded","chains"};
  * n-<escaped name>.json or x-<sha256 of the name>.json (long ones) a name: {"name","image"}. An
@@ -106,6 +106,8 @@ int record_remove_image(struct images *s, const struct stored *st, struct err *e
 int record_set_name(struct images *s, struct stored *st, const char *name, char **ret_old,
 		    struct err *e);
 int record_remove_name(struct images *s, struct stored *st, const char *name, struct err *e);
+/* Adds one of the digest_names, on disk and in the index. */
+int record_add_digest(struct images *s, struct stored *st, const char *name, struct err *e);
 /* The same for one of the digest_names; `name` must not be the list's own string. */
 int record_remove_digest(struct images *s, struct stored *st, const char *name, struct err *e);
 /* Reads all of refs/ into the index. What does not fit is put aside. */
