@@ -191,8 +191,7 @@ static void write_mounts(struct push_job *job, const char *digest, struct json_w
 			struct ref ref;
 
 			if (ref_parse(img->digests[i], &ref, NULL) < 0 ||
-			    !str_eq(ref.domain, job->ref.domain) ||
-			    str_eq(ref.path, job->ref.path))
+			    !str_eq(ref.domain, job->ref.domain) || str_eq(ref.path, job->ref.path))
 				continue;
 			json_str(w, ref.path);
 			n++;
@@ -318,9 +317,8 @@ static void tell_pushed(struct push_job *job)
 	(void)str_format(text, sizeof(text), "%s: digest: %s size: %lld", t->tag, m->digest,
 			 (long long)m->size);
 	say(job, NULL, text);
-	job->op->progress(job->op, &(struct push_progress){ .tag = t->tag,
-							    .digest = m->digest,
-							    .size = m->size });
+	job->op->progress(job->op, &(struct push_progress){
+					   .tag = t->tag, .digest = m->digest, .size = m->size });
 	(void)str_copy(ref.tag, sizeof(ref.tag), t->tag);
 	ref_format_familiar(&ref, name);
 	job->op->pushed(job->op, name);

@@ -25,14 +25,9 @@ static const struct {
 	const char *name;
 	fetch_kind_fn run;
 } kinds[] = {
-	{ "resolve", fetch_resolve },
-	{ "blob", fetch_blob },
-	{ "login", fetch_login },
-	{ "address", fetch_address },
-	{ "upload", fetch_upload },
-	{ "manifest", fetch_manifest },
-	{ "describe", fetch_describe },
-	{ "search", fetch_search },
+	{ "resolve", fetch_resolve },	{ "blob", fetch_blob },	    { "login", fetch_login },
+	{ "address", fetch_address },	{ "upload", fetch_upload }, { "manifest", fetch_manifest },
+	{ "describe", fetch_describe }, { "search", fetch_search },
 };
 
 static int read_endpoint(yyjson_val *value, struct endpoint *ep, struct err *e)
@@ -140,7 +135,8 @@ static int read_request(struct session *s, yyjson_val *root, struct err *e)
 
 static int enter_sandbox(yyjson_val *root, struct err *e)
 {
-	static const char *const wanted[] = { "/etc/resolv.conf", "/etc/hosts" };
+	/* the resolver's, and where mbedTLS takes its random numbers from */
+	static const char *const wanted[] = { "/etc/resolv.conf", "/etc/hosts", "/dev/random" };
 	struct worker_path paths[ARRAY_SIZE(wanted)];
 	bool no_sandbox = false;
 	struct worker_sandbox box = {
@@ -191,9 +187,9 @@ static int run(struct worker_call *call, struct err *e)
 	if (r == 0)
 		r = certs_load(&s, bundle, certs_dir, e);
 	if (r == 0)
-		r = enter_sandbox(call->request, e);
-	if (r == 0)
 		r = session_open(&s, call, e);
+	if (r == 0)
+		r = enter_sandbox(call->request, e);
 	return r < 0 ? r : run_kind(&s, call, e);
 }
 

@@ -188,7 +188,8 @@ TEST(proxies)
 
 TEST(all_straight)
 {
-	char *const rule[] = { (char *)"*", NULL }, *const plain[] = { (char *)"direct.example", NULL };
+	char *const rule[] = { (char *)"*", NULL }, *const plain[] = { (char *)"direct.example",
+								       NULL };
 
 	CHECK(goes_straight(rule, "anything", 1));
 	CHECK(goes_straight(plain, "direct.example", 443));
