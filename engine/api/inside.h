@@ -134,6 +134,8 @@ void images_remove_one(struct http_req *r);
 void images_load_archive(struct http_req *r);
 void commit_make(struct http_req *r);
 void images_create(struct http_req *r);
+void images_pull(struct http_req *r); /* images_create with fromImage */
+void auth_check(struct http_req *r);
 void images_save_one(struct http_req *r);
 void images_save_many(struct http_req *r);
 void images_push(struct http_req *r);

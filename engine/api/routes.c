@@ -46,7 +46,7 @@ const struct http_route api_routes[] = {
 	GET("/info", system_info),
 	GET("/events", events_watch),
 	GET("/system/df", df_read),
-	LATER("POST", "/auth", "logging in to a registry"),
+	POST("/auth", auth_check),
 	/* containers */
 	GET("/containers/json", containers_list),
 	POST("/containers/create", containers_create),
