@@ -128,12 +128,11 @@ int image_check_kept(const struct image *img, const char *verb, struct err *e)
 {
 	for (size_t i = 0; i < img->n_layers; i++)
 		if (!img->layers[i].blob_kept)
-			return err_set(
-				e, EOPNOTSUPP,
-				"image %.19s cannot be %s: the archive of its layer %s was "
-				"not kept, because the images of this machine lie in memory "
-				"(with a disk they would be kept)",
-				img->id, verb, img->layers[i].diff_id);
+			return err_set(e, EOPNOTSUPP,
+				       "image %.19s cannot be %s: the archive of its layer %s was "
+				       "not kept, because the images of this machine lie in memory "
+				       "(with a disk they would be kept)",
+				       img->id, verb, img->layers[i].diff_id);
 	return 0;
 }
 

@@ -88,8 +88,10 @@ static int open_blob(struct save *s, const char *digest, const struct save_blob 
 
 static int choose_manifest(struct save *s, struct save_image *img, const char *kept, struct err *e)
 {
-	_cleanup_(mem_free) struct manifest_blob *layers = calloc(img->n_layers + 1, sizeof(*layers));
-	const struct manifest_parts parts = { .config = { img->config->digest, img->config->size, NULL },
+	_cleanup_(mem_free) struct manifest_blob *layers =
+		calloc(img->n_layers + 1, sizeof(*layers));
+	const struct manifest_parts parts = { .config = { img->config->digest, img->config->size,
+							  NULL },
 					      .layers = layers,
 					      .n_layers = img->n_layers };
 	const struct save_blob *blob = NULL;
@@ -337,7 +339,8 @@ static void manifest_entry(struct json_writer *w, const struct save_image *img)
 		const struct save_layer *l = &img->layers[i];
 
 		json_key(w, l->diff_id);
-		manifest_descriptor(w, manifest_layer_type(l->media_type), l->blob->digest, l->blob->size);
+		manifest_descriptor(w, manifest_layer_type(l->media_type), l->blob->digest,
+				    l->blob->size);
 	}
 	json_end_object(w);
 	json_end_object(w);

@@ -24,6 +24,17 @@ void registry_auth_free(struct registry_auth *a)
 	*a = (struct registry_auth){ 0 };
 }
 
+int registry_auth_copy(const struct registry_auth *from, struct registry_auth *to)
+{
+	if (from &&
+	    (str_set(&to->username, from->username) < 0 ||
+	     str_set(&to->password, from->password) < 0 || str_set(&to->server, from->server) < 0 ||
+	     str_set(&to->identity_token, from->identity_token) < 0 ||
+	     str_set(&to->registry_token, from->registry_token) < 0))
+		return -ENOMEM;
+	return 0;
+}
+
 static int get_secret(yyjson_val *object, const char *key, char **ret, struct err *e)
 {
 	int r = json_get_copy(object, key, ret, e);

@@ -64,9 +64,8 @@ static void on_done(struct fetch *f, int r, yyjson_val *result, const struct err
 }
 
 /* Takes the job over when it returns 0. */
-static int start(struct registry *reg, struct lookup_job **job, const char *kind,
-		 const char *scope, const struct registry_auth *auth, const struct buf *args,
-		 struct err *e)
+static int start(struct registry *reg, struct lookup_job **job, const char *kind, const char *scope,
+		 const struct registry_auth *auth, const struct buf *args, struct err *e)
 {
 	struct lookup_job *j = *job;
 	int r;

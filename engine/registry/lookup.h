@@ -13,8 +13,7 @@
 /* Embedded by the caller, zeroed but for done; lives until done() or _cancel(). */
 struct registry_lookup {
 	/* r 0: the answer's JSON, valid during the call. Never from inside. */
-	void (*done)(struct registry_lookup *l, int r, const struct buf *json,
-		     const struct err *e);
+	void (*done)(struct registry_lookup *l, int r, const struct buf *json, const struct err *e);
 	struct lookup_job *job; /* internal */
 };
 

@@ -556,18 +556,6 @@ static int start_resolve(struct pull *p, struct err *e)
 			   e);
 }
 
-static int copy_auth(struct registry_auth *to, const struct registry_auth *from)
-{
-	if (!from)
-		return 0;
-	if (str_set(&to->username, from->username) < 0 ||
-	    str_set(&to->password, from->password) < 0 ||
-	    str_set(&to->identity_token, from->identity_token) < 0 ||
-	    str_set(&to->registry_token, from->registry_token) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
 static int read_request(struct pull *p, const char *ref, const struct image_platform *platform,
 			const struct registry_auth *auth, struct err *e)
 {
@@ -585,7 +573,7 @@ static int read_request(struct pull *p, const char *ref, const struct image_plat
 	if ((platform && (str_set(&p->os, platform->os) < 0 ||
 			  str_set(&p->architecture, platform->architecture) < 0 ||
 			  str_set(&p->variant, platform->variant) < 0)) ||
-	    copy_auth(&p->auth, auth) < 0)
+	    registry_auth_copy(auth, &p->auth) < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	return registry_place(p->reg, &p->ref, &p->place, e);
 }

@@ -191,8 +191,7 @@ static void write_mounts(struct push_job *job, const char *digest, struct json_w
 			struct ref ref;
 
 			if (ref_parse(img->digests[i], &ref, NULL) < 0 ||
-			    !str_eq(ref.domain, job->ref.domain) ||
-			    str_eq(ref.path, job->ref.path))
+			    !str_eq(ref.domain, job->ref.domain) || str_eq(ref.path, job->ref.path))
 				continue;
 			json_str(w, ref.path);
 			n++;
@@ -318,9 +317,8 @@ static void tell_pushed(struct push_job *job)
 	(void)str_format(text, sizeof(text), "%s: digest: %s size: %lld", t->tag, m->digest,
 			 (long long)m->size);
 	say(job, NULL, text);
-	job->op->progress(job->op, &(struct push_progress){ .tag = t->tag,
-							    .digest = m->digest,
-							    .size = m->size });
+	job->op->progress(job->op, &(struct push_progress){
+					   .tag = t->tag, .digest = m->digest, .size = m->size });
 	(void)str_copy(ref.tag, sizeof(ref.tag), t->tag);
 	ref_format_familiar(&ref, name);
 	job->op->pushed(job->op, name);
@@ -551,8 +549,8 @@ int registry_push(struct registry *reg, const char *name, const char *tag,
 	job->reg = reg;
 	job->op = p;
 	r = read_name(job, name, tag, e);
-	if (r == 0)
-		r = registry_auth_copy(auth, &job->auth, e);
+	if (r == 0 && registry_auth_copy(auth, &job->auth) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
 	if (r == 0)
 		r = registry_place(reg, &job->ref, &job->place, e);
 	while (r == 0 && (img = images_next(reg->images, &pos)))

@@ -31,10 +31,10 @@ struct registry_push {
 	struct push_job *job; /* internal */
 };
 
-/* tag NULL: that of the name, and without one all tags of the repository. platform and auth may be NULL; all is copied. The first
- * line is "The push refers to repository [...]"; that there is no such image comes after it, as
- * in Docker. Before it: EINVAL (name), EOPNOTSUPP (layers' archives are not kept), ENOENT
- * (platform), EAGAIN (too many pushes). */
+/* tag NULL: that of the name, and without one all tags of the repository. platform and auth may
+ * be NULL; all is copied. The first line is "The push refers to repository [...]"; that there is
+ * no such image comes after it, as in Docker. Before it: EINVAL (name), EOPNOTSUPP (layers'
+ * archives are not kept), ENOENT (platform), EAGAIN (too many pushes). */
 int registry_push(struct registry *reg, const char *name, const char *tag,
 		  const struct image_platform *platform, const struct registry_auth *auth,
 		  struct registry_push *p, struct err *e);

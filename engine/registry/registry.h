@@ -50,6 +50,8 @@ void registry_auth_read(const char *header, struct registry_auth *ret);
 /* The same from the object itself (POST /auth, members of X-Registry-Config). -EINVAL. */
 int registry_auth_read_object(yyjson_val *object, struct registry_auth *ret, struct err *e);
 void registry_auth_free(struct registry_auth *a);
+/* from may be NULL: none. -ENOMEM; the caller frees *to in any case. */
+int registry_auth_copy(const struct registry_auth *from, struct registry_auth *to);
 DEFINE_CLEANUP_VALUE(struct registry_auth, registry_auth_free)
 
 /* Pulls `ref` ("httpd", "ghcr.io/a/b:1", "host:5000/x@sha256:...") and makes it an image of the

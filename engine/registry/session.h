@@ -98,5 +98,9 @@ int fetch_resolve(struct session *s, struct worker_call *call, yyjson_val *args,
 int fetch_blob(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
 int fetch_login(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
 int fetch_address(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
+int fetch_upload(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
+int fetch_manifest(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
+int fetch_describe(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
+int fetch_search(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
 
 #endif

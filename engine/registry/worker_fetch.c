@@ -29,6 +29,10 @@ static const struct {
 	{ "blob", fetch_blob },
 	{ "login", fetch_login },
 	{ "address", fetch_address },
+	{ "upload", fetch_upload },
+	{ "manifest", fetch_manifest },
+	{ "describe", fetch_describe },
+	{ "search", fetch_search },
 };
 
 static int read_endpoint(yyjson_val *value, struct endpoint *ep, struct err *e)

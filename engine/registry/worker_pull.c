@@ -5,8 +5,8 @@
  * reference names, the manifest, and the config. When the first is the manifest itself, the second
  * stays empty. Result: {"content_type", "index": bool}.
  *
- * blob: {"digest","size"} with the descriptor of a pipe. What was cut off goes on from where it was,
- * at the next endpoint if need be; the bytes' digest is the reader's to check.
+ * blob: {"digest","size"} with the descriptor of a pipe. What was cut off goes on from where it
+ * was, at the next endpoint if need be; the bytes' digest is the reader's to check.
  */
 #include <string.h>
 
@@ -14,6 +14,7 @@
 #include "engine/registry/choose.h"
 #include "engine/registry/fetch.h"
 #include "engine/registry/session.h"
+#include "engine/registry/worker_pull.h"
 #include "init/base/file.h"
 #include "init/base/str.h"
 
@@ -21,20 +22,11 @@ enum { FD_TOP = FETCH_FD_FIRST, FD_MANIFEST, FD_CONFIG, FD_BLOB = FETCH_FD_FIRST
 
 /* ---- documents ---- */
 
-struct document {
-	struct buf text;
-	char content_type[MEDIA_TYPE_MAX];
-	char digest[DIGEST_TEXT_MAX]; /* of the text */
-	yyjson_doc *doc;
-	enum document_kind kind;
-};
-
-static void document_free(struct document *d)
+void document_free(struct document *d)
 {
 	buf_free(&d->text);
 	json_doc_free(d->doc);
 }
-DEFINE_CLEANUP_VALUE(struct document, document_free)
 
 /* In the words that Docker's clients know. */
 static int manifest_error(struct session *s, const struct answer *a, const char *reference,
@@ -91,8 +83,7 @@ static int get_text(struct session *s, const char *what, const char *reference, 
 		       : 0;
 }
 
-/* A manifest or index, checked against every promise about it. */
-static int get_manifest(struct session *s, const char *reference, const struct descriptor *promised,
+int worker_get_manifest(struct session *s, const char *reference, const struct descriptor *promised,
 			struct document *d, struct err *e)
 {
 	_cleanup_(answer_free) struct answer a = { 0 };
@@ -121,7 +112,7 @@ static int get_manifest(struct session *s, const char *reference, const struct d
 	return r < 0 && r != -EIO ? err_wrap(e, "the manifest of %s", reference) : r;
 }
 
-static int get_config(struct session *s, const struct document *manifest, struct document *config,
+int worker_get_config(struct session *s, const struct document *manifest, struct document *config,
 		      struct err *e)
 {
 	_cleanup_(answer_free) struct answer a = { 0 };
@@ -147,18 +138,18 @@ static int resolve_here(struct session *s, const struct wanted *w, struct docume
 	_cleanup_(document_free) struct document chosen = { 0 }, config = { 0 };
 	const struct document *manifest = top;
 	struct descriptor d;
-	int r = get_manifest(s, w->reference, NULL, top, e);
+	int r = worker_get_manifest(s, w->reference, NULL, top, e);
 
 	if (r == 0 && top->kind == DOCUMENT_INDEX) {
 		r = choose_manifest(yyjson_doc_get_root(top->doc), &w->platform, &d, e);
 		if (r == 0)
-			r = get_manifest(s, d.digest, &d, &chosen, e);
+			r = worker_get_manifest(s, d.digest, &d, &chosen, e);
 		if (r == 0 && chosen.kind != DOCUMENT_MANIFEST)
 			r = err_set(e, EINVAL, "an index within an index is not supported");
 		manifest = &chosen;
 	}
 	if (r == 0)
-		r = get_config(s, manifest, &config, e);
+		r = worker_get_config(s, manifest, &config, e);
 	if (r == 0)
 		r = file_write_all(FD_TOP, top->text.data, top->text.len, e);
 	if (r == 0 && manifest == &chosen)

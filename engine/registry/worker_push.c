@@ -255,8 +255,7 @@ static int send_pieces(struct upload *u, struct err *e)
 		else if (status == 413 && piece > PIECE_MIN && (piece /= 2))
 			r = 0;
 		else if (status == 416 || session_may_retry(u->s, r))
-			r = status == 416 && !session_may_retry(u->s, -EAGAIN) ? r
-									       : find_out(u, e);
+			r = status == 416 && !session_may_retry(u->s, -EAGAIN) ? r : find_out(u, e);
 	}
 	return r == 0 ? finish(u, e) : r;
 }
@@ -362,8 +361,8 @@ int fetch_manifest(struct session *s, struct worker_call *call, yyjson_val *args
 	    (r = json_need_text(args, "media_type", &media_type, e)) < 0 ||
 	    (r = json_get_i64(args, "size", &size, e)) < 0)
 		return r;
-	if (str_format(url, sizeof(url), "/v2/%s/manifests/%s", session_place(s)->path,
-		       reference) < 0 ||
+	if (str_format(url, sizeof(url), "/v2/%s/manifests/%s", session_place(s)->path, reference) <
+		    0 ||
 	    str_format(type, sizeof(type), "Content-Type: %s", media_type) < 0)
 		return err_set(e, EINVAL, "the name or type of the manifest is too long");
 	use_origin(s);
