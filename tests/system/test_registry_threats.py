@@ -18,6 +18,7 @@ from lib.tap import case, check, contains, equal
 SECRET = "tests-secret-password"
 USERS = {"ann": SECRET}
 TRIES = 5               # of one transfer
+METADATA = "169.254.169.254"    # where clouds keep the secrets of their machines
 reg = registry.start()
 away = registry.start()                                     # where redirects and `urls` point to
 guarded = registry.start(auth="basic", users=USERS)
@@ -388,7 +389,7 @@ def realms():
     elsewhere.clear()
     try:
         for realm, *texts in [(f"https://registry.test:{elsewhere.port}/token", "credentials", "refused"),
-                              ("http://169.254.169.254/latest/meta-data/", "without TLS"),
+                              (f"http://{METADATA}/latest/", "without TLS"),
                               ("http://registry.test/token", "without TLS"), ("file:///etc/passwd", "realm"),
                               ("https://ann:x@10.0.2.2/token", "realm"), ("//", "realm")]:
             tokens.realm = realm
