@@ -17,7 +17,7 @@ static const struct {
 	{ EEXIST, 409 },     { EBUSY, 409 },   { ENOTEMPTY, 409 }, { EALREADY, 304 },
 	{ ESRCH, 409 },	     { EFBIG, 413 },   { EMSGSIZE, 413 },  { ENOSYS, 501 },
 	{ EOPNOTSUPP, 501 }, { EAGAIN, 503 },  { ENOTCONN, 503 },  { ECANCELED, 503 },
-	{ ENOSPC, 507 },
+	{ ENOSPC, 507 },     { EKEYREJECTED, 401 },
 };
 
 int api_status(int error)

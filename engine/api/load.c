@@ -267,8 +267,7 @@ static int check_source(struct http_req *r, struct err *e)
 	const char *source = http_query(r, "fromSrc");
 
 	if (str_empty(source))
-		return err_set(e, EOPNOTSUPP,
-			       "pulling images (docker load takes archives) is not supported yet");
+		return err_set(e, EINVAL, "fromImage or fromSrc must say where the image comes from");
 	if (!str_eq(source, "-"))
 		return err_set(
 			e, EOPNOTSUPP,
@@ -285,8 +284,13 @@ void images_create(struct http_req *r)
 	struct image_make make = { .config = &config };
 	char name[REF_TEXT_MAX], arch[32];
 	struct err e = { 0 };
-	int code = check_source(r, &e);
+	int code;
 
+	if (!str_empty(http_query(r, "fromImage"))) {
+		images_pull(r);
+		return;
+	}
+	code = check_source(r, &e);
 	bind_init(&image_config_table, &config);
 	make.comment = str_empty(message) ? "Imported from -" : message;
 	make.name = name;

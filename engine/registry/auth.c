@@ -24,14 +24,15 @@ void registry_auth_free(struct registry_auth *a)
 	*a = (struct registry_auth){ 0 };
 }
 
-int registry_auth_copy(const struct registry_auth *from, struct registry_auth *to)
+int registry_auth_copy(const struct registry_auth *from, struct registry_auth *to, struct err *e)
 {
-	if (from &&
-	    (str_set(&to->username, from->username) < 0 ||
-	     str_set(&to->password, from->password) < 0 || str_set(&to->server, from->server) < 0 ||
-	     str_set(&to->identity_token, from->identity_token) < 0 ||
-	     str_set(&to->registry_token, from->registry_token) < 0))
-		return -ENOMEM;
+	if (!from)
+		return 0;
+	if (str_set(&to->username, from->username) < 0 ||
+	    str_set(&to->password, from->password) < 0 || str_set(&to->server, from->server) < 0 ||
+	    str_set(&to->identity_token, from->identity_token) < 0 ||
+	    str_set(&to->registry_token, from->registry_token) < 0)
+		return err_set(e, ENOMEM, "out of memory");
 	return 0;
 }
 

@@ -19,8 +19,6 @@
 
 #define HUB_DOMAIN "docker.io"
 #define HUB_HOST "registry-1.docker.io"
-#define HUB_LOGIN \
-	"https://index.docker.io/v1/" /* what Docker's clients file its credentials under */
 
 enum { ENDPOINTS_MAX = 16, REGISTRY_URL_MAX = 2048 };
 

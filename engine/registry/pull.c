@@ -570,12 +570,12 @@ static int read_request(struct pull *p, const char *ref, const struct image_plat
 		return err_set(e, EOPNOTSUPP, "only sha256 digests are supported");
 	(void)str_copy(p->reference, sizeof(p->reference),
 		       p->ref.digest[0] ? p->ref.digest : p->ref.tag);
-	if ((platform && (str_set(&p->os, platform->os) < 0 ||
-			  str_set(&p->architecture, platform->architecture) < 0 ||
-			  str_set(&p->variant, platform->variant) < 0)) ||
-	    registry_auth_copy(auth, &p->auth) < 0)
+	if (platform && (str_set(&p->os, platform->os) < 0 ||
+			 str_set(&p->architecture, platform->architecture) < 0 ||
+			 str_set(&p->variant, platform->variant) < 0))
 		return err_set(e, ENOMEM, "out of memory");
-	return registry_place(p->reg, &p->ref, &p->place, e);
+	r = registry_auth_copy(auth, &p->auth, e);
+	return r < 0 ? r : registry_place(p->reg, &p->ref, &p->place, e);
 }
 
 int registry_pull(struct registry *reg, const char *ref, const struct image_platform *platform,

@@ -549,8 +549,8 @@ int registry_push(struct registry *reg, const char *name, const char *tag,
 	job->reg = reg;
 	job->op = p;
 	r = read_name(job, name, tag, e);
-	if (r == 0 && registry_auth_copy(auth, &job->auth) < 0)
-		r = err_set(e, ENOMEM, "out of memory");
+	if (r == 0)
+		r = registry_auth_copy(auth, &job->auth, e);
 	if (r == 0)
 		r = registry_place(reg, &job->ref, &job->place, e);
 	while (r == 0 && (img = images_next(reg->images, &pos)))

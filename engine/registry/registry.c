@@ -40,12 +40,12 @@ void registry_free(struct registry *reg)
 
 char *const *registry_mirrors(const struct registry *reg)
 {
-	return reg->settings.mirrors;
+	return reg ? reg->settings.mirrors : NULL;
 }
 
 char *const *registry_insecure(const struct registry *reg)
 {
-	return reg->settings.insecure;
+	return reg ? reg->settings.insecure : NULL;
 }
 
 int registry_place(struct registry *reg, const struct ref *ref, struct place **ret, struct err *e)

@@ -19,6 +19,8 @@
 #include "init/base/err.h"
 #include "init/base/loop.h"
 
+#define HUB_LOGIN "https://index.docker.io/v1/" /* what clients file Docker Hub's credentials under */
+
 struct registry; /* the module */
 
 struct registry_config {
@@ -49,9 +51,9 @@ struct registry_auth {
 void registry_auth_read(const char *header, struct registry_auth *ret);
 /* The same from the object itself (POST /auth, members of X-Registry-Config). -EINVAL. */
 int registry_auth_read_object(yyjson_val *object, struct registry_auth *ret, struct err *e);
+/* `from` may be NULL. */
+int registry_auth_copy(const struct registry_auth *from, struct registry_auth *to, struct err *e);
 void registry_auth_free(struct registry_auth *a);
-/* from may be NULL: none. -ENOMEM; the caller frees *to in any case. */
-int registry_auth_copy(const struct registry_auth *from, struct registry_auth *to);
 DEFINE_CLEANUP_VALUE(struct registry_auth, registry_auth_free)
 
 /* Pulls `ref` ("httpd", "ghcr.io/a/b:1", "host:5000/x@sha256:...") and makes it an image of the
@@ -77,7 +79,7 @@ int registry_login(struct registry *reg, const struct registry_auth *auth, struc
 /* Harmless when it does not run. */
 void registry_login_cancel(struct registry_login *l);
 
-/* What /info tells: the mirrors of Docker Hub, and the registries without TLS. */
+/* What /info tells: the mirrors of Docker Hub, and the registries without TLS. NULL: none. */
 char *const *registry_mirrors(const struct registry *reg);
 char *const *registry_insecure(const struct registry *reg);
 

@@ -1,6 +1,7 @@
 /*
- * Documents of a registry, as the fetch worker gets them: for pulling, and for describing what
- * could be pulled. Only in the worker's process; worker_pull.c has them, worker_look.c asks too.
+ * Documents in the fetch worker: what a pull and a description of an image both get.
+ *
+ * Errors are in the words that Docker's clients know ("manifest for a:1 not found: ...").
  */
 #ifndef SKERRY_REGISTRY_WORKER_PULL_H
 #define SKERRY_REGISTRY_WORKER_PULL_H
@@ -15,14 +16,15 @@ struct document {
 	yyjson_doc *doc;
 	enum document_kind kind;
 };
+
 void document_free(struct document *d);
 DEFINE_CLEANUP_VALUE(struct document, document_free)
 
-/* A manifest or index from where the session stands, checked against every promise about it
- * (`promised` may be NULL). The caller frees *d in any case. */
+/* A manifest or index from where the session stands, by tag or digest, checked against every
+ * promise about it (`promised`: NULL when there is none but the reference). */
 int worker_get_manifest(struct session *s, const char *reference, const struct descriptor *promised,
 			struct document *d, struct err *e);
-/* The config blob of a manifest, checked; not parsed. */
+/* The config of that manifest, which has to be an image's. d->doc stays NULL. */
 int worker_get_config(struct session *s, const struct document *manifest, struct document *config,
 		      struct err *e);
 
