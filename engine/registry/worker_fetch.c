@@ -191,9 +191,9 @@ static int run(struct worker_call *call, struct err *e)
 	if (r == 0)
 		r = certs_load(&s, bundle, certs_dir, e);
 	if (r == 0)
-		r = enter_sandbox(call->request, e);
-	if (r == 0)
 		r = session_open(&s, call, e);
+	if (r == 0)
+		r = enter_sandbox(call->request, e);
 	return r < 0 ? r : run_kind(&s, call, e);
 }
 

@@ -72,10 +72,7 @@ def push_fails(name, *texts, words=()):
 
 def lines_of(path, headers=None):
     """(status, JSON lines) of a streamed answer."""
-    status, text = box.request("POST", path, headers=headers, seconds=120)
-    if status != 200 or isinstance(text, dict):
-        return status, text
-    return status, [json.loads(line) for line in text.splitlines() if line.strip()]
+    return box.lines("POST", path, headers)
 
 
 def auth(name, password):

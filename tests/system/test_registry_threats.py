@@ -66,12 +66,10 @@ def pull(name, headers=None, seconds=120, platform=None):
     image, _colon, tag = (name, "", "") if "@" in name else name.rpartition(":")
     query = {"fromImage": image or name, **({"tag": tag} if image and tag else {}),
              **({"platform": platform} if platform else {})}
-    status, text = box.request("POST", "/images/create?" + urllib.parse.urlencode(query), headers=headers,
-                               seconds=seconds)
-    if isinstance(text, dict):
-        return (text.get("message") if status != 200 else text.get("error")), str(text)
-    lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-    return (lines[-1].get("error") if lines else "no line at all"), text
+    status, lines = box.lines("POST", "/images/create?" + urllib.parse.urlencode(query), headers, seconds)
+    if not lines:
+        return "nothing was said", ""
+    return lines[-1].get("error" if status == 200 else "message"), str(lines)
 
 
 def refused(name, *texts, server=reg, **options):
