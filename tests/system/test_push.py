@@ -278,7 +278,7 @@ def interrupted():
     name = f"{own.name}/push/cut:1"
     layers = [images.layer({"cut": misbehave.noise(400_000)})]
     load(name, layers)
-    own.fault("push/cut", misbehave.refuse_upload_after(200_000), kind="upload", method="PUT", times=1)
+    own.fault("push/cut", misbehave.refuse_upload_after(200_000), kind="upload", method="PUT")
     own.fault("push/cut", misbehave.status(503), kind="manifest", method="PUT", times=2)
     own.clear()
     digest, _said = push(name)
