@@ -89,8 +89,7 @@ static int read_limit(struct http_req *r, int *ret, struct err *e)
 	return 0;
 }
 
-static int read_filters(struct filters *f, struct registry_search *q, bool *ret_none,
-			struct err *e)
+static int read_filters(struct filters *f, struct registry_search *q, bool *ret_none, struct err *e)
 {
 	bool official = false;
 	int64_t stars = 0;

@@ -22,6 +22,7 @@
 
 enum {
 	TAGS_MAX = 1024,
+	PUSHES_MAX = 16, /* at a time */
 	MOUNTS_MAX = 4, /* repositories that a blob may be mounted from */
 };
 
@@ -91,6 +92,7 @@ static void job_free(struct push_job *job)
 	place_free(job->place);
 	registry_auth_free(&job->auth);
 	fetch_memory_free(&job->memory);
+	job->reg->pushes--;
 	job->op->job = NULL;
 	free(job);
 }
@@ -539,13 +541,17 @@ int registry_push(struct registry *reg, const char *name, const char *tag,
 		  const struct image_platform *platform, const struct registry_auth *auth,
 		  struct registry_push *p, struct err *e)
 {
-	_cleanup_(job_free) struct push_job *job = calloc(1, sizeof(*job));
+	_cleanup_(job_free) struct push_job *job = NULL;
 	const struct image *img;
 	size_t pos = 0;
 	int r;
 
+	if (reg->pushes >= PUSHES_MAX)
+		return err_set(e, EAGAIN, "more than %d pushes at a time", PUSHES_MAX);
+	job = calloc(1, sizeof(*job));
 	if (!job)
 		return err_set(e, ENOMEM, "out of memory");
+	reg->pushes++;
 	job->reg = reg;
 	job->op = p;
 	r = read_name(job, name, tag, e);

@@ -20,6 +20,7 @@ struct registry {
 	struct list pulls; /* struct pull, in the order they came */
 	size_t downloads; /* layers that are coming in now */
 	struct defer_event turn; /* looks what can start */
+	size_t pushes; /* push.c: that run now */
 };
 
 void pulls_turn(struct defer_event *ev);

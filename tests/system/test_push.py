@@ -72,10 +72,7 @@ def push_fails(name, *texts, words=()):
 
 def lines_of(path, headers=None):
     """(status, JSON lines) of a streamed answer."""
-    status, text = box.request("POST", path, headers=headers, seconds=120)
-    if status != 200 or isinstance(text, dict):
-        return status, text
-    return status, [json.loads(line) for line in text.splitlines() if line.strip()]
+    return box.lines("POST", path, headers)
 
 
 def auth(name, password):
@@ -281,7 +278,7 @@ def interrupted():
     name = f"{own.name}/push/cut:1"
     layers = [images.layer({"cut": misbehave.noise(400_000)})]
     load(name, layers)
-    own.fault("push/cut", misbehave.refuse_upload_after(200_000), kind="upload", method="PUT", times=1)
+    own.fault("push/cut", misbehave.refuse_upload_after(200_000), kind="upload", method="PUT")
     own.fault("push/cut", misbehave.status(503), kind="manifest", method="PUT", times=2)
     own.clear()
     digest, _said = push(name)

@@ -197,8 +197,10 @@ def huge_token(size):
 
 
 def refuse_upload_after(count):
-    """Ends an upload's connection after so many bytes of its body."""
+    """Ends an upload's connection after so many bytes of its body; a shorter one goes through."""
     def answer(handler):
+        if int(handler.headers.get("Content-Length") or 0) < count:
+            return False
         got = 0
         for block in handler.body():
             got += len(block)
