@@ -72,12 +72,12 @@ TEST(realms)
 		const char *base, *realm;
 		bool insecure, anonymous, credentials;
 	} rows[] = {
-		{ "https://registry-1.docker.io", "https://auth.docker.io/token", false, true,
+		{ "https://registry-1.hub.example", "https://auth.hub.example/token", false, true,
 		  true },
 		{ "https://reg.example", "https://reg.example/token", false, true, true },
 		{ "https://reg.example", "https://evil.example.org/token", false, true, false },
 		{ "https://reg.example", "http://reg.example/token", false, false, false },
-		{ "https://reg.example", "http://169.254.169.254/latest", false, false, false },
+		{ "https://reg.example", "http://10.254.169.254/latest", false, false, false },
 		{ "https://10.0.2.2:5000", "http://10.0.2.2:5000/token", true, true, true },
 		{ "https://10.0.2.2:5000", "http://10.0.2.3:5000/token", true, false, false },
 		{ "https://10.0.2.2:5000", "https://10.0.2.3/token", true, true, false },
