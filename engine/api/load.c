@@ -267,7 +267,8 @@ static int check_source(struct http_req *r, struct err *e)
 	const char *source = http_query(r, "fromSrc");
 
 	if (str_empty(source))
-		return err_set(e, EINVAL, "fromImage or fromSrc must say where the image comes from");
+		return err_set(e, EINVAL,
+			       "fromImage or fromSrc must say where the image comes from");
 	if (!str_eq(source, "-"))
 		return err_set(
 			e, EOPNOTSUPP,

@@ -2,7 +2,8 @@
  * POST /images/create?fromImage= (pull), and POST /auth (login).
  *
  * What fails before the registry had an answer is a plain status; behind the first line ("Pulling
- * from ...") everything is a line, also a failure. A client that leaves ends the pull, as in Docker.
+ * from ...") everything is a line, also a failure. A client that leaves ends the pull, as in
+ * Docker.
  */
 #include "engine/api/inside.h"
 
@@ -103,17 +104,17 @@ static int read_ref(struct http_req *r, struct ref *ref, struct err *e)
 	if (str_empty(tag))
 		code = str_copy(text, sizeof(text), image);
 	else
-		code = str_format(text, sizeof(text), "%s%c%s", image,
-				  str_starts(tag, "sha256:") || str_starts(tag, "sha512:") ? '@'
-											  : ':',
-				  tag);
+		code = str_format(
+			text, sizeof(text), "%s%c%s", image,
+			str_starts(tag, "sha256:") || str_starts(tag, "sha512:") ? '@' : ':', tag);
 	if (code < 0)
 		return err_set(e, EINVAL, "invalid reference format: too long");
 	code = ref_parse(text, ref, e);
 	if (code == 0 && !ref->tag[0] && !ref->digest[0])
-		return err_set(e, EOPNOTSUPP,
-			       "pulling all tags of %s is not supported: name one, such as %s:latest",
-			       image, image);
+		return err_set(
+			e, EOPNOTSUPP,
+			"pulling all tags of %s is not supported: name one, such as %s:latest",
+			image, image);
 	if (code == 0 && ref->digest[0])
 		ref->tag[0] = '\0';
 	return code;

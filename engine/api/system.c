@@ -230,8 +230,8 @@ static void write_debug(struct json_writer *w, struct engine *en)
 	json_member_i64(w, "NEventsListener", (int64_t)events_listeners(en->events));
 }
 
-static void write_secure(struct json_writer *w, const char *name,
-			 const char *const *mirrors, bool official)
+static void write_secure(struct json_writer *w, const char *name, const char *const *mirrors,
+			 bool official)
 {
 	json_key(w, name);
 	json_begin_object(w);

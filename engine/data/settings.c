@@ -109,7 +109,9 @@ static bool is_bool(const char *s)
 /* "https://mirror.example:5000/", without a user name */
 static bool is_url(const char *s)
 {
-	const char *host = str_starts(s, "https://") ? s + 8 : str_starts(s, "http://") ? s + 7 : "";
+	const char *host = str_starts(s, "https://")  ? s + 8
+			   : str_starts(s, "http://") ? s + 7
+						      : "";
 
 	return *host && *host != '/' && *host != ':' && !strchr(host, '@') && !strpbrk(s, "?#\"\\");
 }

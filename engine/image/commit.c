@@ -289,9 +289,8 @@ static int add_digest_names(struct images *s, struct stored *st, const struct pl
 
 	for (size_t i = 0; r == 0 && i < strv_len(img->digest_names); i++)
 		r = add_digest_name(s, st, img->digest_names[i], e);
-	for (size_t i = 0; r == 0 && img->manifest[0] && !img->digest_names &&
-			   i < strv_len(img->names);
-	     i++) {
+	for (size_t i = 0;
+	     r == 0 && img->manifest[0] && !img->digest_names && i < strv_len(img->names); i++) {
 		if (ref_parse(img->names[i], &ref, NULL) < 0)
 			continue;
 		ref.tag[0] = '\0';

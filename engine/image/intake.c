@@ -73,10 +73,9 @@ int intake_begin(struct images *s, struct intake *in, struct image_op *op, struc
 	if (!c)
 		return err_set(e, ENOMEM, "out of memory");
 	job_init(&c->job, s, op, cancel_incoming);
-	c->job.request = (struct job_request){ .keep = s->keep,
-					       .layer = true,
-					       .no_sandbox = s->no_sandbox,
-					       .limits = s->limits };
+	c->job.request = (struct job_request){
+		.keep = s->keep, .layer = true, .no_sandbox = s->no_sandbox, .limits = s->limits
+	};
 	c->job.committed = on_committed;
 	c->job.over = on_over;
 	c->owner = in;
@@ -148,7 +147,8 @@ static int read_manifest(struct image_job *job, struct plan_image *img,
 	if (r == 0)
 		r = descriptor_read(yyjson_obj_get(root, "config"), &config, e);
 	if (r == 0 && !media_type_is_config(config.media_type))
-		r = err_set(e, EINVAL, "config: \"%.128s\" is not a media type of an image's config",
+		r = err_set(e, EINVAL,
+			    "config: \"%.128s\" is not a media type of an image's config",
 			    config.media_type);
 	if (r == 0)
 		r = descriptor_verify(&config, from->config, from->config_len, e);

@@ -6,8 +6,8 @@
  *
  * Each layer is read from a pipe by a sandboxed unpack worker of its own, which checks both of its
  * digests and its size while it unpacks; several may run at once. Nothing of it is seen in the
- * store before the commit, which is that of a load: finished, synced, moved, recorded. It ends once,
- * by commit, failure or cancellation.
+ * store before the commit, which is that of a load: finished, synced, moved, recorded. It ends
+ * once, by commit, failure or cancellation.
  */
 #ifndef SKERRY_IMAGE_INTAKE_H
 #define SKERRY_IMAGE_INTAKE_H

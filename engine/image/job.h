@@ -40,7 +40,8 @@ struct job_request {
 	char wanted[REF_TEXT_MAX];
 	bool layer; /* the archive is that of one layer */
 	size_t number; /* of its folder, */
-	char digest[DIGEST_TEXT_MAX], diff_id[DIGEST_TEXT_MAX]; /* and what is promised of it; "": */
+	char digest[DIGEST_TEXT_MAX],
+		diff_id[DIGEST_TEXT_MAX]; /* and what is promised of it; "": */
 	int64_t size; /* and -1: whatever they are */
 	bool keep; /* layers' archives go to blobs/ too */
 	bool no_sandbox;

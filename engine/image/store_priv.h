@@ -155,7 +155,8 @@ struct image_job {
 	void *data;
 	void (*cancel)(struct image_job *job); /* frees the job */
 	void (*over)(struct image_job *job); /* at the end of all, before its memory; may be NULL */
-	/* of an intake, instead of telling names and changes: all is in the store, the end follows */
+	/* of an intake, instead of telling names and changes: all is in the store, the end
+	 * follows */
 	void (*committed)(struct image_job *job);
 	struct worker worker;
 	struct defer_event defer;

@@ -143,10 +143,11 @@ int challenge_check(const struct challenge *c, const struct endpoint *ep, bool w
 			       own.host, realm.host);
 	if (with_credentials && !host_same_site(realm.host, own.host) &&
 	    !host_listed(token_hosts, realm.host))
-		return err_set(e, EACCES,
-			       "the registry %.100s wants credentials to be sent to %.100s: that is "
-			       "refused unless engine.registry.token-hosts lists it",
-			       own.host, realm.host);
+		return err_set(
+			e, EACCES,
+			"the registry %.100s wants credentials to be sent to %.100s: that is "
+			"refused unless engine.registry.token-hosts lists it",
+			own.host, realm.host);
 	return 0;
 }
 
@@ -226,7 +227,8 @@ int token_read(const char *text, size_t len, struct token *ret, struct err *e)
 	    json_get_text(root, "token", &value, NULL) < 0 ||
 	    json_get_text(root, "access_token", &access, NULL) < 0 ||
 	    json_get_text(root, "refresh_token", &refresh, NULL) < 0)
-		return err_set(e, EINVAL, "the answer to a request for a token is not such an answer");
+		return err_set(e, EINVAL,
+			       "the answer to a request for a token is not such an answer");
 	(void)json_get_i64(root, "expires_in", &t.seconds, NULL);
 	value = str_empty(value) ? access : value;
 	if (!is_bearer(value))

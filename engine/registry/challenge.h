@@ -35,8 +35,7 @@ int challenge_check(const struct challenge *c, const struct endpoint *ep, bool w
 void token_query(const struct challenge *c, const char *scope, const char *account, bool lasting,
 		 struct buf *out);
 /* The form of a token request with a refresh token. */
-void token_form(const struct challenge *c, const char *scope, const char *refresh,
-		struct buf *out);
+void token_form(const struct challenge *c, const char *scope, const char *refresh, struct buf *out);
 
 struct token {
 	char *value, *refresh; /* refresh may be NULL */

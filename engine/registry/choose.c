@@ -1,6 +1,6 @@
 /*
- * See choose.h. The choice of a variant follows containerd: a newer processor runs what was made for
- * older ones, the newest of which is taken.
+ * See choose.h. The choice of a variant follows containerd: a newer processor runs what was made
+ * for older ones, the newest of which is taken.
  */
 #include "engine/registry/choose.h"
 
@@ -128,8 +128,8 @@ int choose_manifest(yyjson_val *index, const struct image_platform *p, struct de
 	if (best >= 0)
 		return 0;
 	return err_set(e, ENOENT,
-		       "no matching manifest for %.32s/%.32s%s%.32s in the manifest list entries", os,
-		       arch, *variant ? "/" : "", variant);
+		       "no matching manifest for %.32s/%.32s%s%.32s in the manifest list entries",
+		       os, arch, *variant ? "/" : "", variant);
 }
 
 int choose_config(yyjson_val *manifest, struct descriptor *ret, struct err *e)
@@ -140,8 +140,8 @@ int choose_config(yyjson_val *manifest, struct descriptor *ret, struct err *e)
 	if (r < 0)
 		return err_wrap(e, "config");
 	if (!media_type_is_config(d.media_type))
-		return err_set(e, EINVAL,
-			       "it is no image: its config is of the type \"%.128s\"", d.media_type);
+		return err_set(e, EINVAL, "it is no image: its config is of the type \"%.128s\"",
+			       d.media_type);
 	if (d.size > IMAGE_DOCUMENT_MAX)
 		return err_set(e, EFBIG, "its config has more than %d bytes", IMAGE_DOCUMENT_MAX);
 	*ret = d;

@@ -48,7 +48,7 @@ static int64_t read_number(char *const *lines, const char *key, int64_t otherwis
 	uint64_t value;
 
 	return text && str_to_u64(text, &value) == 0 && value <= INT32_MAX ? (int64_t)value
-									  : otherwise;
+									   : otherwise;
 }
 
 int registry_settings_read(char *const *lines, struct registry_settings *ret, struct err *e)
@@ -141,7 +141,8 @@ int url_parts(const char *url, struct url_parts *ret, struct err *e)
 		return err_set(e, EINVAL, "the address has a user name in it");
 	for (const char *c = url; *c; c++)
 		if (*c <= ' ' || *c > '~')
-			return err_set(e, EINVAL, "the address has a character that belongs into none");
+			return err_set(e, EINVAL,
+				       "the address has a character that belongs into none");
 	if (split_host(host, len, p.host, &port) < 0)
 		return err_set(e, EINVAL, "the address names no host that could be");
 	p.port = port ? port : p.tls ? PORT_HTTPS : PORT_HTTP;

@@ -40,7 +40,7 @@ void registry_settings_free(struct registry_settings *s);
 DEFINE_CLEANUP_VALUE(struct registry_settings, registry_settings_free)
 
 struct endpoint {
-	char *base; /* "https://registry-1.docker.io", no slash at its end */
+	char *base; /* "https://registry.example:5000", no slash at its end */
 	bool mirror; /* gets no credentials */
 	bool insecure; /* TLS need not be verified, and plain HTTP will do */
 };

@@ -159,8 +159,7 @@ static void on_done(struct worker *w, int code, yyjson_val *result, const struct
 	f->done(f, code, result, why);
 }
 
-int fetch_start(struct registry *reg, struct fetch *f, const struct fetch_spec *spec,
-		struct err *e)
+int fetch_start(struct registry *reg, struct fetch *f, const struct fetch_spec *spec, struct err *e)
 {
 	_cleanup_(buf_free) struct buf request = BUF_INIT(REQUEST_MAX);
 	struct fd_map fds[FETCH_FDS_MAX];

@@ -7,9 +7,9 @@
  * A layer's pipe is kept open here until its fetch worker has said that all came: so the unpack
  * worker sees an end only behind the last byte, and what it finds wrong is the content's fault. A
  * layer that another pull is bringing is not brought twice: a pull begins with its layers only when
- * no other brings one of them, and holds none while it waits, so nobody waits for somebody who waits
- * for him. When that pull fails, the next one tries for itself. Layers of all pulls
- * together come at most `downloads` at a time.
+ * no other brings one of them, and holds none while it waits, so nobody waits for somebody who
+ * waits for him. When that pull fails, the next one tries for itself. Layers of all pulls together
+ * come at most `downloads` at a time.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -392,10 +392,11 @@ static int check_chosen(yyjson_val *index, const char *manifest, size_t len, str
 
 	if (digest_of(manifest, len, digest) < 0)
 		return err_set(e, EIO, "cannot compute a digest");
-	yyjson_arr_foreach(yyjson_obj_get(index, "manifests"), i, max, value)
-		if (str_eq(yyjson_get_str(yyjson_obj_get(value, "digest")), digest))
-			return 0;
-	return err_set(e, EBADMSG, "the fetch worker chose a manifest that the index does not have");
+	yyjson_arr_foreach(yyjson_obj_get(index, "manifests"), i, max,
+			   value) if (str_eq(yyjson_get_str(yyjson_obj_get(value, "digest")),
+					     digest)) return 0;
+	return err_set(e, EBADMSG,
+		       "the fetch worker chose a manifest that the index does not have");
 }
 
 static int check_top(struct pull *p, const struct texts *t, bool *ret_index, struct err *e)
@@ -436,15 +437,14 @@ static int take_docs(struct pull *p, struct err *e)
 	(void)str_copy(ref.digest, sizeof(ref.digest), p->digest);
 	ref_format(&ref, digest_name);
 	from = index ? DOC_MANIFEST : DOC_TOP;
-	return intake_image(
-		&p->in,
-		&(struct intake_image){ .name = p->ref.digest[0] ? NULL : name,
-					.digest_name = digest_name,
-					.manifest = t.text[from],
-					.manifest_len = t.len[from],
-					.config = t.text[DOC_CONFIG],
-					.config_len = t.len[DOC_CONFIG] },
-		e);
+	return intake_image(&p->in,
+			    &(struct intake_image){ .name = p->ref.digest[0] ? NULL : name,
+						    .digest_name = digest_name,
+						    .manifest = t.text[from],
+						    .manifest_len = t.len[from],
+						    .config = t.text[DOC_CONFIG],
+						    .config_len = t.len[DOC_CONFIG] },
+			    e);
 }
 
 static int make_layers(struct pull *p, struct err *e)

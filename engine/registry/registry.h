@@ -19,7 +19,8 @@
 #include "init/base/err.h"
 #include "init/base/loop.h"
 
-#define HUB_LOGIN "https://index.docker.io/v1/" /* what clients file Docker Hub's credentials under */
+#define HUB_LOGIN \
+	"https://index.docker.io/v1/" /* what clients file Docker Hub's credentials under */
 
 struct registry; /* the module */
 

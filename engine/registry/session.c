@@ -184,8 +184,9 @@ static bool has_credentials(const struct session *s)
 /* "Authorization: Basic ..."; NULL on ENOMEM. */
 static char *basic_header(const struct session *s)
 {
-	_cleanup_(mem_free) char *pair = str_printf("%s:%s", s->auth.username ? s->auth.username : "",
-						    s->auth.password ? s->auth.password : "");
+	_cleanup_(mem_free) char *pair =
+		str_printf("%s:%s", s->auth.username ? s->auth.username : "",
+			   s->auth.password ? s->auth.password : "");
 	_cleanup_(mem_free) char *coded = pair ? base64_encode(pair, strlen(pair)) : NULL;
 
 	return coded ? str_printf("Authorization: Basic %s", coded) : NULL;
@@ -259,13 +260,16 @@ static int get_token(struct session *s, const struct challenge *c, struct err *e
 	if (r == 0 && (a.status < 200 || a.status > 299)) {
 		r = answer_error(&a, NULL, e);
 		if (a.status == 401 || a.status == 403)
-			r = err_set(e, EKEYREJECTED, "unauthorized: incorrect username or password");
+			r = err_set(e, EKEYREJECTED,
+				    "unauthorized: incorrect username or password");
 	}
 	if (r == 0)
 		r = take_token(s, &text, e);
 	if (text.data)
 		explicit_bzero(text.data, text.len);
-	return r == -EKEYREJECTED || r == -EACCES ? r : r < 0 ? err_wrap(e, "asking for a token") : 0;
+	return r == -EKEYREJECTED || r == -EACCES ? r
+	       : r < 0				  ? err_wrap(e, "asking for a token")
+						  : 0;
 }
 
 /* After a 401: 1 when another try with other credentials makes sense, 0 when not. */

@@ -344,8 +344,8 @@ static int add_header(struct curl_slist **list, const char *line, struct err *e)
 	return 0;
 }
 
-static int make_headers(const struct request *q, const char *authorization,
-			struct curl_slist **ret, struct err *e)
+static int make_headers(const struct request *q, const char *authorization, struct curl_slist **ret,
+			struct err *e)
 {
 	char range[48];
 	int r = add_header(ret, "Expect:", e);
@@ -427,10 +427,32 @@ void url_show(const char *url, char *ret, size_t size)
 	(void)snprintf(ret, size, "%.*s", (int)MIN(strcspn(url, "?#"), (size_t)200), url);
 }
 
-static const char *words_of(CURLcode code, const char *text)
+/* libcurl is built without words for errors of the system. */
+static const char *words_of_connect(CURL *c)
+{
+	long error = 0;
+
+	curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &error);
+	switch (error) {
+	case ECONNREFUSED:
+		return "connect: connection refused";
+	case ENETUNREACH:
+		return "connect: network is unreachable";
+	case EHOSTUNREACH:
+		return "connect: no route to host";
+	case ETIMEDOUT:
+		return "connect: connection timed out";
+	default:
+		return "connect: no connection";
+	}
+}
+
+static const char *words_of(CURL *c, CURLcode code, const char *text)
 {
 	if (code == CURLE_COULDNT_RESOLVE_HOST)
 		return "no such host";
+	if (code == CURLE_COULDNT_CONNECT)
+		return words_of_connect(c);
 	if (*text)
 		return text;
 	return code_of(code) == ECONNRESET ? "the connection was cut" : "the transfer failed";
@@ -448,7 +470,7 @@ static int failed(const struct running *t, const char *url, CURLcode code, const
 	if (t->failed < 0)
 		return err_set(e, -t->failed, "%s \"%s\": %s", method, shown, err_text(&t->why));
 	return err_set(e, code_of(code), "%s \"%s\": %s%.200s", method, shown,
-		       code_of(code) == EPROTO ? "tls: " : "", words_of(code, text));
+		       code_of(code) == EPROTO ? "tls: " : "", words_of(t->s->curl, code, text));
 }
 
 /* ---- all ---- */

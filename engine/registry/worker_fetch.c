@@ -25,14 +25,9 @@ static const struct {
 	const char *name;
 	fetch_kind_fn run;
 } kinds[] = {
-	{ "resolve", fetch_resolve },
-	{ "blob", fetch_blob },
-	{ "login", fetch_login },
-	{ "address", fetch_address },
-	{ "upload", fetch_upload },
-	{ "manifest", fetch_manifest },
-	{ "describe", fetch_describe },
-	{ "search", fetch_search },
+	{ "resolve", fetch_resolve },	{ "blob", fetch_blob },	    { "login", fetch_login },
+	{ "address", fetch_address },	{ "upload", fetch_upload }, { "manifest", fetch_manifest },
+	{ "describe", fetch_describe }, { "search", fetch_search },
 };
 
 static int read_endpoint(yyjson_val *value, struct endpoint *ep, struct err *e)

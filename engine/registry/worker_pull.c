@@ -5,8 +5,8 @@
  * reference names, the manifest, and the config. When the first is the manifest itself, the second
  * stays empty. Result: {"content_type", "index": bool}.
  *
- * blob: {"digest","size"} with the descriptor of a pipe. What was cut off goes on from where it was,
- * at the next endpoint if need be; the bytes' digest is the reader's to check.
+ * blob: {"digest","size"} with the descriptor of a pipe. What was cut off goes on from where it
+ * was, at the next endpoint if need be; the bytes' digest is the reader's to check.
  */
 #include "engine/registry/worker_pull.h"
 

@@ -1,9 +1,9 @@
 /*
- * What a registry says: challenges, answers to token requests, error bodies, addresses, manifests and
- * indexes; and what a client says in X-Registry-Auth.
+ * What a registry says: challenges, answers to token requests, error bodies, addresses, manifests
+ * and indexes; and what a client says in X-Registry-Auth.
  *
- * The first byte chooses the parser, the rest is the text. What is accepted must be fit for where it
- * goes next: a header, an address, a file name.
+ * The first byte chooses the parser, the rest is the text. What is accepted must be fit for where
+ * it goes next: a header, an address, a file name.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -22,7 +22,7 @@ static void check_printable(const char *s)
 
 static void fuzz_challenge(const char *text)
 {
-	const struct endpoint ep = { .base = (char *)(uintptr_t)"https://reg.example" };
+	const struct endpoint ep = { .base = (char *)(uintptr_t) "https://reg.example" };
 	_cleanup_(buf_free) struct buf b = BUF_INIT(64 << 10);
 	struct challenge c = { 0 };
 	struct url_parts parts;

@@ -11,14 +11,18 @@ TEST(challenges)
 		enum auth_scheme scheme;
 		const char *realm, *service, *scope;
 	} rows[] = {
-		{ "Bearer realm=\"https://auth.example/token\",service=\"reg\",scope=\"repository:a:pull\"",
+		{ "Bearer "
+		  "realm=\"https://auth.example/"
+		  "token\",service=\"reg\",scope=\"repository:a:pull\"",
 		  AUTH_BEARER, "https://auth.example/token", "reg", "repository:a:pull" },
 		{ "bearer Realm=https://auth.example/token , SERVICE = reg", AUTH_BEARER,
 		  "https://auth.example/token", "reg", "" },
 		{ "Basic realm=\"a \\\"b\\\", c\"", AUTH_BASIC, "a \"b\", c", "", "" },
 		{ "Basic", AUTH_BASIC, "", "", "" },
-		{ "Basic realm=\"x\", Bearer realm=\"https://a/t\"", AUTH_BEARER, "https://a/t", "", "" },
-		{ "Bearer realm=\"https://a/t\", Basic realm=\"x\"", AUTH_BEARER, "https://a/t", "", "" },
+		{ "Basic realm=\"x\", Bearer realm=\"https://a/t\"", AUTH_BEARER, "https://a/t", "",
+		  "" },
+		{ "Bearer realm=\"https://a/t\", Basic realm=\"x\"", AUTH_BEARER, "https://a/t", "",
+		  "" },
 		{ "Bearer service=\"reg\"", AUTH_NONE, "", "", "" },
 		{ "Bearer realm=\"https://a/t", AUTH_NONE, "", "", "" },
 		{ "Bearer realm=\"https://a/\x01t\"", AUTH_NONE, "", "", "" },
@@ -68,11 +72,12 @@ TEST(realms)
 		const char *base, *realm;
 		bool insecure, anonymous, credentials;
 	} rows[] = {
-		{ "https://registry-1.docker.io", "https://auth.docker.io/token", false, true, true },
+		{ "https://registry-1.hub.example", "https://auth.hub.example/token", false, true,
+		  true },
 		{ "https://reg.example", "https://reg.example/token", false, true, true },
 		{ "https://reg.example", "https://evil.example.org/token", false, true, false },
 		{ "https://reg.example", "http://reg.example/token", false, false, false },
-		{ "https://reg.example", "http://169.254.169.254/latest", false, false, false },
+		{ "https://reg.example", "http://10.254.169.254/latest", false, false, false },
 		{ "https://10.0.2.2:5000", "http://10.0.2.2:5000/token", true, true, true },
 		{ "https://10.0.2.2:5000", "http://10.0.2.3:5000/token", true, false, false },
 		{ "https://10.0.2.2:5000", "https://10.0.2.3/token", true, true, false },
@@ -154,7 +159,8 @@ TEST(tokens)
 TEST(errors)
 {
 	static const char *const rows[][3] = {
-		{ "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"no\"},{\"code\":\"X\"}]}", "DENIED", "no" },
+		{ "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"no\"},{\"code\":\"X\"}]}",
+		  "DENIED", "no" },
 		{ "{\"errors\":[{\"code\":7,\"message\":\"a\\nb\"}]}", "", "a?b" },
 		{ "{\"details\":\"incorrect username\"}", "", "incorrect username" },
 		{ "{\"errors\":{}}", "", "" },

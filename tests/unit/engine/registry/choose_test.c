@@ -18,19 +18,25 @@ TEST(documents)
 		int kind; /* -1: refused */
 		const char *word; /* of the error */
 	} rows[] = {
-		{ "{\"schemaVersion\":2,\"config\":{},\"layers\":[]}", MANIFEST, DOCUMENT_MANIFEST, NULL },
-		{ "{\"schemaVersion\":2,\"config\":{},\"layers\":[]}", "", DOCUMENT_MANIFEST, NULL },
+		{ "{\"schemaVersion\":2,\"config\":{},\"layers\":[]}", MANIFEST, DOCUMENT_MANIFEST,
+		  NULL },
+		{ "{\"schemaVersion\":2,\"config\":{},\"layers\":[]}", "", DOCUMENT_MANIFEST,
+		  NULL },
 		{ "{\"schemaVersion\":2,\"manifests\":[]}", INDEX, DOCUMENT_INDEX, NULL },
 		{ "{\"schemaVersion\":2,\"manifests\":[]}", LIST, DOCUMENT_INDEX, NULL },
-		{ "{\"schemaVersion\":2,\"manifests\":[]}", "application/json", DOCUMENT_INDEX, NULL },
+		{ "{\"schemaVersion\":2,\"manifests\":[]}", "application/json", DOCUMENT_INDEX,
+		  NULL },
 		{ "{\"schemaVersion\":2,\"manifests\":[],\"layers\":[]}", INDEX, -1, "at once" },
 		{ "{\"schemaVersion\":2,\"manifests\":[],\"layers\":[]}", MANIFEST, -1, "at once" },
 		{ "{\"schemaVersion\":2,\"config\":{},\"layers\":[]}", INDEX, -1, "does not fit" },
-		{ "{\"schemaVersion\":2,\"mediaType\":\"" MANIFEST "\",\"config\":{},\"layers\":[]}", LIST,
-		  -1, "mediaType" },
+		{ "{\"schemaVersion\":2,\"mediaType\":\"" MANIFEST
+		  "\",\"config\":{},\"layers\":[]}",
+		  LIST, -1, "mediaType" },
 		{ "{\"schemaVersion\":1,\"fsLayers\":[]}", "", -1, "schema 1" },
-		{ "{}", "application/vnd.docker.distribution.manifest.v1+prettyjws", -1, "schema 1" },
-		{ "{\"schemaVersion\":2,\"config\":{},\"layers\":[]}", "text/html", -1, "does not fit" },
+		{ "{}", "application/vnd.docker.distribution.manifest.v1+prettyjws", -1,
+		  "schema 1" },
+		{ "{\"schemaVersion\":2,\"config\":{},\"layers\":[]}", "text/html", -1,
+		  "does not fit" },
 		{ "{\"config\":{},\"config\":{}}", MANIFEST, -1, "twice" },
 		{ "{\"Layers\":[],\"config\":{}}", MANIFEST, -1, "must be written" },
 		{ "[]", MANIFEST, -1, "expected an object" },
@@ -89,19 +95,21 @@ static void write_index(struct buf *b, const char *const *platforms)
 
 TEST(platforms)
 {
-	static const char *const many[] = { "unknown/unknown", "linux/386",	"linux/arm/v5",
-					    "linux/arm/v7",    "linux/amd64/v3", "linux/amd64",
-					    "windows/amd64",   "linux/arm64/v8", "linux/arm/v6", NULL };
+	static const char *const many[] = { "unknown/unknown", "linux/386",
+					    "linux/arm/v5",    "linux/arm/v7",
+					    "linux/amd64/v3",  "linux/amd64",
+					    "windows/amd64",   "linux/arm64/v8",
+					    "linux/arm/v6",    NULL };
 	static const struct {
 		struct image_platform platform;
 		int want; /* -1: none */
 	} rows[] = {
-		{ { "linux", "amd64", NULL }, 5 },   { { "linux", "amd64", "v2" }, 5 },
-		{ { "linux", "amd64", "v3" }, 4 },   { { "linux", "amd64", "v4" }, 4 },
-		{ { "linux", "arm64", NULL }, 7 },   { { "linux", "arm64", "v8" }, 7 },
-		{ { "linux", "arm", NULL }, 3 },     { { "linux", "arm", "v6" }, 8 },
-		{ { "linux", "arm", "v5" }, 2 },     { { "linux", "386", NULL }, 1 },
-		{ { "windows", "amd64", NULL }, 6 }, { { "linux", "s390x", NULL }, -1 },
+		{ { "linux", "amd64", NULL }, 5 },    { { "linux", "amd64", "v2" }, 5 },
+		{ { "linux", "amd64", "v3" }, 4 },    { { "linux", "amd64", "v4" }, 4 },
+		{ { "linux", "arm64", NULL }, 7 },    { { "linux", "arm64", "v8" }, 7 },
+		{ { "linux", "arm", NULL }, 3 },      { { "linux", "arm", "v6" }, 8 },
+		{ { "linux", "arm", "v5" }, 2 },      { { "linux", "386", NULL }, 1 },
+		{ { "windows", "amd64", NULL }, 6 },  { { "linux", "s390x", NULL }, -1 },
 		{ { "freebsd", "amd64", NULL }, -1 },
 	};
 	_cleanup_(buf_free) struct buf b = BUF_INIT(16384);
@@ -118,7 +126,8 @@ TEST(platforms)
 		CHECK_MSG((r == 0) == (rows[i].want >= 0), "row %zu", i);
 		CHECK_INT(r == 0 ? d.size : -1, rows[i].want);
 	}
-	CHECK_STR(err_text(&e), "no matching manifest for freebsd/amd64 in the manifest list entries");
+	CHECK_STR(err_text(&e),
+		  "no matching manifest for freebsd/amd64 in the manifest list entries");
 	CHECK_INT(e.code, ENOENT);
 }
 
@@ -141,7 +150,8 @@ TEST(credentials)
 	static const struct {
 		const char *header, *username, *password, *token;
 	} rows[] = {
-		{ "eyJ1c2VybmFtZSI6ImFubiIsInBhc3N3b3JkIjoicMOkc3M_PiJ9", "ann", "p\xc3\xa4ss?>", NULL },
+		{ "eyJ1c2VybmFtZSI6ImFubiIsInBhc3N3b3JkIjoicMOkc3M_PiJ9", "ann", "p\xc3\xa4ss?>",
+		  NULL },
 		{ "eyJpZGVudGl0eXRva2VuIjoiYWJjIn0=", NULL, NULL, "abc" },
 		{ "eyJhdXRoIjoiWVc1dU9uTmxZM0psZEE9PSJ9", "ann", "secret", NULL },
 		{ "e30=", NULL, NULL, NULL },
