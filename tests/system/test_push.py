@@ -133,7 +133,8 @@ def stream():
 
 @case("push: an image that came with a manifest is pushed with it: the digest stays")
 def keeps_manifest():
-    image = registry.make(LAYERS[:2], CONFIG, "oci", "gzip", spoil=lambda item: {**item, "annotations": {"of": "tests"}})
+    image = registry.make([images.layer({"kept": b"kept\n"})], CONFIG, "oci", "gzip",
+                          spoil=lambda item: {**item, "annotations": {"of": "tests"}})
     others.run("tar", "-C", samples.layout(image, local("oci"), "1"), "-cf", local("oci.tar"), ".")
     box.docker("load", "-i", local("oci.tar"))
     tag(image.id, f"{plain.name}/push/kept:1")
@@ -182,7 +183,8 @@ def mounted():
 @case("push of all tags: each has its manifest, layers go once")
 def all_tags():
     name = f"{own.name}/push/all"
-    first, second = load(f"{name}:one"), load(f"{name}:two", [*LAYERS[:2], images.layer({"other": b"2\n"})])
+    base, *tops = [images.layer({"all": word}) for word in (b"base\n", b"1\n", b"2\n")]
+    first, second = load(f"{name}:one", [base, tops[0]]), load(f"{name}:two", [base, tops[1]])
     tag(first, f"{name}:three")
     own.clear()
     said = box.docker("push", "-a", name)
@@ -190,8 +192,7 @@ def all_tags():
         contains(said, f"{word}: digest: sha256:", "docker push -a")
         document = json.loads(own.manifests[("push/all", word)][1])
         equal(document["config"]["digest"], second if word == "two" else first, f"the config of {word}")
-    base = registry.digest(LAYERS[0])
-    equal([item.query.get("digest") for item in own.asked(kind="upload", method="PUT")].count([base]), 1,
+    equal([item.query.get("digest") for item in own.asked(kind="upload", method="PUT")].count([registry.digest(base)]), 1,
           "uploads of the common layer")
     contains(box.docker("push", "-a", f"{own.name}/push/none", check=False).stderr,
              f"An image does not exist locally with the tag: {own.name}/push/none", "docker push -a of no image")
@@ -342,13 +343,14 @@ def events():
 @case("what skopeo pushed is pulled, pushed elsewhere and the same by every digest: OCI and Docker's formats, gzip and zstd")
 def there_and_back():
     for kind, compress in (("oci", "gzip"), ("docker", "gzip"), ("oci", "zstd")):
-        image = registry.make(LAYERS[:2], {**CONFIG, "Labels": {"of": kind + compress}}, kind, compress)
+        files = {**images.busybox_files(), "data/one": (kind + compress).encode()}
+        image = registry.make([images.layer(files), images.layer({"back": compress.encode()})], CONFIG, kind, compress)
         here = f"push/back-{kind}-{compress}"
         folder = samples.layout(image, local("back"), "1")
         others.copy(f"oci:{folder}:1", f"docker://{plain.here}/{here}:1", *plain.skopeo_words("dest"))
         box.docker("pull", f"{plain.name}/{here}:1")
         equal(box.inspect(f"{plain.name}/{here}:1", "image")["Id"], image.id, f"id of {kind} {compress}")
-        equal(box.docker("run", "--rm", f"{plain.name}/{here}:1"), "first", f"{kind} {compress} in a container")
+        equal(box.docker("run", "--rm", f"{plain.name}/{here}:1"), kind + compress, f"{kind} {compress} in a container")
         tag(f"{plain.name}/{here}:1", f"{own.name}/{here}:1")
         digest, _said = push(f"{own.name}/{here}:1")
         equal((digest, own.manifests[(here, "1")][1]), (image.digest, image.manifest), f"manifest of {kind} {compress}")
@@ -363,21 +365,18 @@ def archives():
     want = load(name)
     digest, _said = push(name)
     box.docker("save", "-o", local("ours.tar"), name)
-    for kind in ("oci-archive", "docker-archive"):
-        folder = local(f"from-{kind}")
-        others.copy(f"{kind}:{local('ours.tar')}", f"oci:{folder}:1", *([] if kind == "oci-archive" else
-                                                                       ["--dest-decompress"]))
-        with open(os.path.join(folder, "index.json"), encoding="utf-8") as text:
-            top, = json.load(text)["manifests"]
-        with open(os.path.join(folder, "blobs/sha256", top["digest"][7:]), "rb") as data:
-            equal(json.loads(data.read())["config"]["digest"], want, f"the image's id through {kind}")
-        if kind == "oci-archive":
-            equal(top["digest"], digest, "the manifest's digest")
-    root = others.unpack(local("from-oci-archive"), "1", local("archive-bundle"))
+    others.copy(f"oci-archive:{local('ours.tar')}", f"oci:{local('from-oci')}:1")
+    with open(local("from-oci/index.json"), encoding="utf-8") as text:
+        equal([item["digest"] for item in json.load(text)["manifests"]], [digest], "the manifest through oci-archive")
+    others.copy(f"docker-archive:{local('ours.tar')}", f"dir:{local('from-docker')}")
+    with open(local("from-docker/manifest.json"), encoding="utf-8") as text:
+        document = json.load(text)
+    equal(document["config"]["digest"], want, "the image's id through docker-archive")
+    equal([item["digest"] for item in document["layers"]], [registry.digest(item) for item in LAYERS], "its layers")
+    root = others.unpack(local("from-oci"), "1", local("archive-bundle"))
     check(os.path.exists(os.path.join(root, "data/two")), "umoci did not unpack all layers")
     box.docker("rmi", name)
-    others.copy(f"docker://127.0.0.1:{own.port}/push/archive:1", f"docker-archive:{local('theirs.tar')}:{name}",
-                "--src-tls-verify=false")
+    others.copy(f"docker-archive:{local('ours.tar')}", f"docker-archive:{local('theirs.tar')}:{name}")
     others.copy(f"docker://127.0.0.1:{own.port}/push/archive:1", f"oci-archive:{local('theirs-oci.tar')}:{name}",
                 "--src-tls-verify=false")
     for archive in ("theirs.tar", "theirs-oci.tar"):
@@ -419,8 +418,8 @@ def search():
                   "is_official": number % 2 == 0, "is_automated": True} for number in range(30)]
     shown = box.docker("search", "--format", "{{json .}}", f"{own.name}/team/app1")
     found = [json.loads(line) for line in shown.splitlines()]
-    equal(found[0], {"Description": "number 1", "IsAutomated": "false", "IsOfficial": "false", "Name": "team/app1",
-                     "StarCount": "10"}, "the first")
+    found[0].pop("IsAutomated", None)       # older clients have it
+    equal(found[0], {"Description": "number 1", "IsOfficial": "false", "Name": "team/app1", "StarCount": "10"}, "the first")
     equal(len(found), 11, "what has app1 in its name")
 
     def names(**query):
