@@ -26,6 +26,7 @@
 #include "engine/files/files.h"
 #include "engine/http/tls.h"
 #include "engine/manifest/manifest.h"
+#include "engine/registry/registry.h"
 #include "engine/runtime/runtime.h"
 #include "engine/shim/client.h"
 #include "engine/shim/logpack.h"
@@ -53,6 +54,7 @@ static const struct role workers[] = {
 	{ "unpack", image_unpack_worker },
 	{ "store", image_store_worker },
 	{ "save", image_save_worker },
+	{ "fetch", registry_fetch_worker },
 	{ "volume", volume_worker_main },
 	{ "remove", container_remove_worker },
 	{ FILES_WORKER, files_worker_main },
@@ -96,6 +98,7 @@ struct daemon {
 	char *boot_id;
 	char *machine_id;
 	char *listen; /* address of the API over TCP */
+	char **settings; /* lines of system.yaml; NULL: there are none to be had */
 	struct remap remap; /* engine.userns-remap */
 	struct image_limits limits; /* engine.image-limits */
 	struct signal_event term, power;
@@ -159,6 +162,13 @@ static int make_modules(struct daemon *d, struct err *e)
 	int r = images_new(&images, &en->images, e);
 
 	if (r == 0)
+		r = registry_new(&(struct registry_config){ .loop = en->loop,
+							    .images = en->images,
+							    .settings = d->settings,
+							    .ca_bundle = PATH_CA_BUNDLE,
+							    .certs_dir = PATH_CERTS_D },
+				 &en->registry, e);
+	if (r == 0)
 		r = nets_new(en->loop, &nets, &en->nets, e);
 	if (r == 0)
 		r = volumes_new(en->loop, PATH_STATE, &en->volumes, e);
@@ -213,7 +223,7 @@ static void settle_remap(struct daemon *d, char *const *list)
 
 static void read_settings(struct daemon *d)
 {
-	_cleanup_(strv_free) char **list = NULL;
+	char **list = NULL;
 	struct err e = { 0 };
 	const char *listen = NULL;
 
@@ -223,6 +233,7 @@ static void read_settings(struct daemon *d)
 		listen = strv_env_get(list, "api.listen");
 	settle_remap(d, list);
 	image_limits_settings(list, &d->limits);
+	d->settings = list;
 	d->listen = str_dup(listen ? listen : API_LISTEN_DEFAULT);
 }
 
@@ -350,6 +361,7 @@ static void end_engine(struct daemon *d)
 	manifests_free(d->manifests);
 	containers_free(d->en.containers);
 	images_free(d->en.images);
+	registry_free(d->en.registry);
 	volumes_free(d->en.volumes);
 	nets_free(d->en.nets);
 	events_free(d->en.events);
@@ -358,6 +370,7 @@ static void end_engine(struct daemon *d)
 	free(d->boot_id);
 	free(d->machine_id);
 	free(d->listen);
+	strv_free(d->settings);
 }
 
 static int engine_main(void)

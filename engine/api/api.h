@@ -17,6 +17,7 @@
 #include "engine/http/server.h"
 #include "engine/image/image.h"
 #include "engine/net/net.h"
+#include "engine/registry/registry.h"
 #include "engine/volume/volume.h"
 
 /* What is announced; docker-wire.md says why not more. Newer clients come down to it. */
@@ -32,6 +33,7 @@ struct engine {
 	struct loop *loop;
 	struct events *events;
 	struct images *images;
+	struct registry *registry;
 	struct nets *nets;
 	struct volumes *volumes;
 	struct containers *containers;
