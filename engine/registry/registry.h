@@ -80,6 +80,18 @@ int registry_login(struct registry *reg, const struct registry_auth *auth, struc
 /* Harmless when it does not run. */
 void registry_login_cancel(struct registry_login *l);
 
+/* What an address has, without credentials, into a descriptor (of a pipe). */
+struct registry_download {
+	void (*progress)(struct registry_download *d, int64_t current,
+			 int64_t total); /* bytes; total -1: not known. May be NULL */
+	void (*done)(struct registry_download *d, int r, const struct err *e);
+	struct download_job *job; /* internal */
+};
+/* fd stays the caller's. EINVAL for what is no http or https address. */
+int registry_download(struct registry *reg, const char *url, int fd, struct registry_download *d,
+		      struct err *e);
+void registry_download_cancel(struct registry_download *d); /* harmless when it does not run */
+
 /* What /info tells: the mirrors of Docker Hub, and the registries without TLS. NULL: none. */
 char *const *registry_mirrors(const struct registry *reg);
 char *const *registry_insecure(const struct registry *reg);

@@ -453,9 +453,9 @@ static const char *words_of(CURL *c, CURLcode code, const char *text)
 		return "no such host";
 	if (code == CURLE_COULDNT_CONNECT)
 		return words_of_connect(c);
-	if (*text)
-		return text;
-	return code_of(code) == ECONNRESET ? "the connection was cut" : "the transfer failed";
+	if (code_of(code) == ECONNRESET)
+		return "the connection was cut";
+	return *text ? text : "the transfer failed";
 }
 
 static int failed(const struct running *t, const char *url, CURLcode code, const char *text,
