@@ -40,6 +40,7 @@ struct service_run {
 	bool busy; /* an operation is under way */
 	struct timer_event retry;
 	int64_t retry_ms;
+	bool no_image; /* it is what is waited for */
 	/* image.c: pulls of an image that is there already */
 	int64_t pulled_ms; /* when the last one succeeded (clock_mono_ms); 0: none */
 	char *pull_error; /* of the last one, or NULL */
@@ -100,6 +101,9 @@ void service_get_image(struct service_run *run);
 bool service_pull_due(struct service_run *run, const struct image *img);
 /* Asks it, and steps again whatever comes of it. */
 void service_pull(struct service_run *run);
+/* Whether the image that the service waits for is there by now, from elsewhere; if so nothing is
+ * under way any more. */
+bool service_image_came(struct service_run *run);
 void service_image_cancel(struct service_run *run);
 
 /* manifest.c */

@@ -177,7 +177,8 @@ static void step_all(struct manifests *m)
 
 	list_for_each(p, &m->projects, link)
 		for (size_t i = 0; p->want && i < p->want->n_services; i++)
-			if (!p->runs[i].busy && !timer_armed(&p->runs[i].retry))
+			if (service_image_came(&p->runs[i]) ||
+			    (!p->runs[i].busy && !timer_armed(&p->runs[i].retry)))
 				service_step(&p->runs[i]);
 	orphans_look(m);
 }
@@ -216,12 +217,13 @@ static void folder_changed(struct io_event *ev, uint32_t events)
 	timer_set(m->cfg.loop, &m->scan, SETTLE_MS);
 }
 
-/* Something happened to a container: services that wait for it look again, soon and once. */
+/* Something happened to a container or an image: services that wait for it look again, soon and
+ * once. */
 static void container_event(struct event_sub *sub, const struct event *ev)
 {
 	struct manifests *m = container_of(sub, struct manifests, events);
 
-	if (str_eq(ev->type, "container") && !m->stopped)
+	if ((str_eq(ev->type, "container") || str_eq(ev->type, "image")) && !m->stopped)
 		timer_set(m->cfg.loop, &m->look, 0);
 }
 

@@ -449,6 +449,7 @@ void service_step(struct service_run *run)
 		service_get_image(run);
 		return;
 	}
+	run->no_image = false;
 	c = named_container(run);
 	current = c && is_ours(run, c) && is_current(run, c, img->id);
 	if (current)
