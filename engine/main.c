@@ -266,6 +266,7 @@ static void restored(void *data)
 		.images = d->en.images,
 		.volumes = d->en.volumes,
 		.nets = d->en.nets,
+		.registry = d->en.registry,
 	};
 	struct err e = { 0 };
 

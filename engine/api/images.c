@@ -243,26 +243,7 @@ void images_history(struct http_req *r)
 
 void images_publish(struct engine *en, const struct image_change *changes, size_t n)
 {
-	static const char *const actions[] = {
-		[IMAGE_LOADED] = "load",      [IMAGE_TAGGED] = "tag",
-		[IMAGE_UNTAGGED] = "untag",   [IMAGE_DELETED] = "delete",
-		[IMAGE_LAYER_DELETED] = NULL, [IMAGE_MADE] = NULL,
-	};
-
-	for (size_t i = 0; i < n; i++) {
-		struct event_attr name = { "name",
-					   changes[i].name ? changes[i].name : changes[i].id };
-		struct event ev = {
-			.type = "image",
-			.action = actions[changes[i].type],
-			.id = changes[i].id,
-			.attrs = &name,
-			.n_attrs = 1,
-		};
-
-		if (ev.action)
-			events_publish(en->events, &ev);
-	}
+	events_publish_images(en->events, changes, n);
 }
 
 void images_tag_one(struct http_req *r)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/data/json.h"
+#include "engine/image/image.h"
 #include "init/base/clock.h"
 #include "init/base/str.h"
 
@@ -202,6 +203,30 @@ void events_publish_volume(struct events *bus, const char *action, const char *n
 	};
 
 	events_publish(bus, &ev);
+}
+
+void events_publish_images(struct events *bus, const struct image_change *changes, size_t n)
+{
+	static const char *const actions[] = {
+		[IMAGE_LOADED] = "load",      [IMAGE_TAGGED] = "tag",
+		[IMAGE_UNTAGGED] = "untag",   [IMAGE_DELETED] = "delete",
+		[IMAGE_LAYER_DELETED] = NULL, [IMAGE_MADE] = NULL,
+	};
+
+	for (size_t i = 0; i < n; i++) {
+		struct event_attr name = { "name",
+					   changes[i].name ? changes[i].name : changes[i].id };
+		struct event ev = {
+			.type = "image",
+			.action = actions[changes[i].type],
+			.id = changes[i].id,
+			.attrs = &name,
+			.n_attrs = 1,
+		};
+
+		if (ev.action)
+			events_publish(bus, &ev);
+	}
 }
 
 void events_subscribe(struct events *bus, struct event_sub *sub)

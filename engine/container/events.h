@@ -22,6 +22,8 @@ enum {
 	EVENTS_BYTES = 4 << 20, /* of memory; the oldest go when it is more */
 };
 
+struct image_change; /* engine/image/image.h */
+
 struct event_attr {
 	const char *key, *value;
 };
@@ -52,6 +54,8 @@ void events_publish(struct events *bus, const struct event *ev);
 
 /* "create" or "destroy" of a named volume. */
 void events_publish_volume(struct events *bus, const char *action, const char *name);
+/* What an operation of the image store changed; layers have no events. */
+void events_publish_images(struct events *bus, const struct image_change *changes, size_t n);
 
 void events_subscribe(struct events *bus, struct event_sub *sub);
 void events_unsubscribe(struct event_sub *sub); /* harmless when not subscribed */

@@ -27,6 +27,14 @@ struct compose_dep {
 	int line;
 };
 
+/* pull_policy (compose-spec, services): when a registry is asked for the image. */
+enum compose_pull {
+	PULL_MISSING, /* when neither the store nor an archive of the machine has it */
+	PULL_ALWAYS, /* once for each version of the file, and at each boot */
+	PULL_NEVER,
+	PULL_EVERY, /* daily, weekly, every_<time> */
+};
+
 struct compose_service {
 	char *name;
 	char *container_name; /* never NULL after parsing */
@@ -35,6 +43,8 @@ struct compose_service {
 	struct compose_dep *deps;
 	size_t n_deps;
 	char **profiles;
+	enum compose_pull pull;
+	int64_t pull_every; /* ms; PULL_EVERY */
 };
 
 struct compose_volume {

@@ -18,7 +18,7 @@ enum {
 
 enum service_state {
 	SERVICE_WAITING, /* for what it depends on */
-	SERVICE_IMAGE, /* its image is being loaded */
+	SERVICE_IMAGE, /* its image is being loaded or pulled */
 	SERVICE_STARTING,
 	SERVICE_RUNNING,
 	SERVICE_DONE, /* ended by itself, and its policy lets it rest */
@@ -40,6 +40,12 @@ struct service_run {
 	bool busy; /* an operation is under way */
 	struct timer_event retry;
 	int64_t retry_ms;
+	bool no_image; /* it is what is waited for */
+	/* image.c: pulls of an image that is there already */
+	int64_t pulled_ms; /* when the last one succeeded (clock_mono_ms); 0: none */
+	char *pull_error; /* of the last one, or NULL */
+	struct timer_event pull_retry; /* the next one is not before */
+	int64_t pull_ms;
 };
 
 /* One compose file. */
@@ -81,8 +87,24 @@ void service_step(struct service_run *run);
 /* Takes back what is under way. */
 void service_cancel(struct service_run *run);
 const char *service_state_text(enum service_state s);
+/* Notes what is wrong with the key `key` in that line ("": the service), and tries again later. */
+void service_failed(struct service_run *run, int line, const char *key, const char *text);
+/* The container that has the service's name and is its own, NULL when there is none. */
+struct container *service_container(const struct service_run *run);
 /* Removes containers of files and services that are not declared any more. */
 void orphans_look(struct manifests *m);
+
+/* image.c */
+/* The store does not have the image: loads or pulls it, and steps again. */
+void service_get_image(struct service_run *run);
+/* Whether a registry is to be asked again for `img`, which is there. */
+bool service_pull_due(struct service_run *run, const struct image *img);
+/* Asks it, and steps again whatever comes of it. */
+void service_pull(struct service_run *run);
+/* Whether the image that the service waits for is there by now, from elsewhere; if so nothing is
+ * under way any more. */
+bool service_image_came(struct service_run *run);
+void service_image_cancel(struct service_run *run);
 
 /* manifest.c */
 const struct project *project_by_file(const struct manifests *m, const char *file);

@@ -22,6 +22,7 @@ static void runs_free(struct project *p)
 	for (size_t i = 0; p->want && i < p->want->n_services; i++) {
 		service_cancel(&p->runs[i]);
 		free(p->runs[i].error);
+		free(p->runs[i].pull_error);
 	}
 	free(p->runs);
 	p->runs = NULL;
@@ -62,6 +63,11 @@ static void retry_due(struct timer_event *ev)
 	service_step(container_of(ev, struct service_run, retry));
 }
 
+static void pull_retry_due(struct timer_event *ev)
+{
+	service_step(container_of(ev, struct service_run, pull_retry));
+}
+
 /* Takes a good version over. */
 static int adopt_version(struct project *p, struct compose_project *want)
 {
@@ -76,6 +82,7 @@ static int adopt_version(struct project *p, struct compose_project *want)
 		runs[i].project = p;
 		runs[i].want = &want->services[i];
 		runs[i].retry.fn = retry_due;
+		runs[i].pull_retry.fn = pull_retry_due;
 		if (compose_service_hash(runs[i].want, runs[i].hash, NULL) < 0)
 			log_error("manifest: %s: out of memory", p->file);
 	}
@@ -170,7 +177,8 @@ static void step_all(struct manifests *m)
 
 	list_for_each(p, &m->projects, link)
 		for (size_t i = 0; p->want && i < p->want->n_services; i++)
-			if (!p->runs[i].busy && !timer_armed(&p->runs[i].retry))
+			if (service_image_came(&p->runs[i]) ||
+			    (!p->runs[i].busy && !timer_armed(&p->runs[i].retry)))
 				service_step(&p->runs[i]);
 	orphans_look(m);
 }
@@ -209,12 +217,13 @@ static void folder_changed(struct io_event *ev, uint32_t events)
 	timer_set(m->cfg.loop, &m->scan, SETTLE_MS);
 }
 
-/* Something happened to a container: services that wait for it look again, soon and once. */
+/* Something happened to a container or an image: services that wait for it look again, soon and
+ * once. */
 static void container_event(struct event_sub *sub, const struct event *ev)
 {
 	struct manifests *m = container_of(sub, struct manifests, events);
 
-	if (str_eq(ev->type, "container") && !m->stopped)
+	if ((str_eq(ev->type, "container") || str_eq(ev->type, "image")) && !m->stopped)
 		timer_set(m->cfg.loop, &m->look, 0);
 }
 
@@ -309,7 +318,7 @@ static void write_run(const struct service_run *run, struct json_writer *w)
 	json_member_str(w, "name", run->want->name);
 	json_member_str(w, "state", service_state_text(run->state));
 	member_text(w, "container", run->id);
-	member_text(w, "error", run->error);
+	member_text(w, "error", run->error ? run->error : run->pull_error);
 	json_end_object(w);
 }
 
@@ -319,7 +328,7 @@ static const char *project_state(const struct project *p)
 	if (p->error)
 		return "error";
 	for (size_t i = 0; p->want && i < p->want->n_services; i++)
-		if (p->runs[i].error)
+		if (p->runs[i].error || p->runs[i].pull_error)
 			return "error";
 	for (size_t i = 0; p->want && i < p->want->n_services; i++)
 		if (p->runs[i].state != SERVICE_RUNNING && p->runs[i].state != SERVICE_DONE)

@@ -4,7 +4,8 @@
  * Each *.yaml or *.yml file is a project. A file that cannot be read as a project changes nothing:
  * what runs goes on, and the error stands in the log (once per change) and in manifests_write. A
  * valid file is reconciled service by service, in order of dependencies; what fails is tried again
- * for ever with back-off. The folder is watched.
+ * for ever with back-off. Images come from the store, from archives of the machine or from a
+ * registry, as pull_policy says. The folder is watched.
  *
  * A declared container is found again by its labels (those of compose); its label config_files says
  * which file it belongs to, and containers of this folder whose file or service is gone are
@@ -16,6 +17,7 @@
 #include "engine/container/container.h"
 #include "engine/image/image.h"
 #include "engine/net/net.h"
+#include "engine/registry/registry.h"
 #include "engine/volume/volume.h"
 
 struct manifests;
@@ -27,6 +29,7 @@ struct manifests_config {
 	struct images *images;
 	struct volumes *volumes;
 	struct nets *nets;
+	struct registry *registry;
 };
 
 int manifests_new(const struct manifests_config *cfg, struct manifests **ret, struct err *e);

@@ -61,7 +61,7 @@ static void run_says(struct service_run *run, int line, const char *key, const c
 	str_set(&run->error, full);
 }
 
-static void run_failed(struct service_run *run, int line, const char *key, const char *text)
+void service_failed(struct service_run *run, int line, const char *key, const char *text)
 {
 	run_says(run, line, key, text);
 	run->state = SERVICE_FAILED;
@@ -75,14 +75,15 @@ static void run_failed_on(struct service_run *run, const struct err *e)
 {
 	bool ports = e->code == EADDRINUSE || e->code == EADDRNOTAVAIL;
 
-	run_failed(run, ports && run->want->ports_line ? run->want->ports_line : run->want->line,
-		   ports ? "ports" : "", err_text(e));
+	service_failed(run,
+		       ports && run->want->ports_line ? run->want->ports_line : run->want->line,
+		       ports ? "ports" : "", err_text(e));
 }
 
 void service_cancel(struct service_run *run)
 {
 	timer_clear(&run->retry);
-	image_op_cancel(&run->image_op);
+	service_image_cancel(run);
 	container_op_cancel(&run->op);
 	run->busy = false;
 }
@@ -97,10 +98,14 @@ static struct service_run *run_of(const struct project *p, const char *service)
 	return NULL;
 }
 
+/* A service whose new image cannot be had is up with its container of before. */
 static bool dep_up(const struct service_run *on)
 {
+	const struct container *c = by_id(on, on->id);
+
 	return on->state == SERVICE_RUNNING || on->state == SERVICE_DONE ||
-	       on->state == SERVICE_HELD;
+	       on->state == SERVICE_HELD ||
+	       (on->state == SERVICE_FAILED && c && state_is_up(container_state(c)));
 }
 
 static bool dep_ready(const struct service_run *run, const struct compose_dep *dep)
@@ -152,39 +157,27 @@ static bool deps_ready(const struct service_run *run)
 	return true;
 }
 
-/* ---- image ---- */
-
-static void image_done(struct image_op *op, int r, const struct err *e)
-{
-	struct service_run *run = container_of(op, struct service_run, image_op);
-
-	run->busy = false;
-	if (r < 0)
-		run_failed(run, run->want->image_line, "image", err_text(e));
-	else
-		service_step(run);
-}
-
-static void load_image(struct service_run *run)
-{
-	struct err e = { 0 };
-
-	run->state = SERVICE_IMAGE;
-	run->busy = true;
-	run->image_op = (struct image_op){ .done = image_done };
-	if (images_ensure(run->project->m->cfg.images, run->want->create.config.image,
-			  &run->image_op, &e) < 0) {
-		run->busy = false;
-		run_failed(run, run->want->image_line, "image", err_text(&e));
-	}
-}
-
 /* ---- the container ---- */
 
 static bool is_ours(const struct service_run *run, const struct container *c)
 {
 	return str_eq(container_label(c, LABEL("project")), run->project->want->name) &&
 	       str_eq(container_label(c, LABEL("service")), run->want->name);
+}
+
+static struct container *named_container(const struct service_run *run)
+{
+	struct container *c = by_id(run, run->want->container_name);
+
+	/* not an id that begins like the name */
+	return c && str_eq(container_name(c), run->want->container_name) ? c : NULL;
+}
+
+struct container *service_container(const struct service_run *run)
+{
+	struct container *c = named_container(run);
+
+	return c && is_ours(run, c) ? c : NULL;
 }
 
 static bool is_current(const struct service_run *run, const struct container *c,
@@ -399,7 +392,7 @@ static void with_container(struct service_run *run, struct container *c)
 	if (state_is_up(container_state(c)))
 		run_ok(run, SERVICE_RUNNING);
 	else if (container_state(c) == CONTAINER_REMOVING)
-		run_failed(run, run->want->line, "", "its container is being removed");
+		service_failed(run, run->want->line, "", "its container is being removed");
 	else if (container_ran_in_boot(c) && container_state(c) == CONTAINER_EXITED &&
 		 run->state != SERVICE_FAILED)
 		run_ok(run, SERVICE_DONE); /* or was stopped: rests until the next boot or change */
@@ -438,6 +431,7 @@ void service_step(struct service_run *run)
 {
 	const struct image *img;
 	struct container *c;
+	bool current;
 
 	if (run->busy || run->project->m->stopped || run->state == SERVICE_HELD)
 		return;
@@ -452,21 +446,27 @@ void service_step(struct service_run *run)
 	}
 	img = images_find(run->project->m->cfg.images, run->want->create.config.image, NULL);
 	if (!img) {
-		load_image(run);
+		service_get_image(run);
 		return;
 	}
-	c = containers_find(containers_of(run), run->want->container_name, NULL);
-	if (c && !str_eq(container_name(c), run->want->container_name))
-		c = NULL; /* an id that begins like the name */
-	if (!c)
+	run->no_image = false;
+	c = named_container(run);
+	current = c && is_ours(run, c) && is_current(run, c, img->id);
+	if (current)
+		with_container(run, c);
+	if (run->busy || (current && run->state == SERVICE_FAILED))
+		return; /* what is there runs first */
+	if (!current)
+		run->state = SERVICE_IMAGE;
+	if (service_pull_due(run, img))
+		service_pull(run);
+	else if (!c)
 		without_container(run);
 	else if (!is_ours(run, c))
-		run_failed(run, run->want->line, "container_name",
-			   "another container has this name; remove or rename it, or choose "
-			   "another name here");
-	else if (is_current(run, c, img->id))
-		with_container(run, c);
-	else
+		service_failed(run, run->want->line, "container_name",
+			       "another container has this name; remove or rename it, or choose "
+			       "another name here");
+	else if (!current)
 		replace(run, c);
 }
 

@@ -380,15 +380,72 @@ static int read_ulimits(void *target, const struct place *p, const struct yaml_n
 	return r;
 }
 
+/* The time of every_<time>: numbers with w, d, h, m or s, each at most once and falling.
+ * -EINVAL. */
+static int pull_interval(const char *text, int64_t *ret_ms)
+{
+	static const struct {
+		char unit;
+		int64_t ms;
+	} units[] = { { 'w', 604800000 },
+		      { 'd', 86400000 },
+		      { 'h', 3600000 },
+		      { 'm', 60000 },
+		      { 's', 1000 } };
+	size_t next = 0;
+	int64_t sum = 0;
+
+	while (*text) {
+		char *end;
+		long n = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
+
+		if (n < 0 || n > 100000)
+			return -EINVAL;
+		while (next < ARRAY_SIZE(units) && units[next].unit != *end)
+			next++;
+		if (next == ARRAY_SIZE(units))
+			return -EINVAL;
+		sum += n * units[next++].ms;
+		text = end + 1;
+	}
+	if (sum <= 0)
+		return -EINVAL;
+	*ret_ms = sum;
+	return 0;
+}
+
 static int read_pull_policy(void *target, const struct place *p, const struct yaml_node *n,
 			    struct err *e)
 {
-	(void)target;
-	if (n->kind != YAML_SCALAR || (!str_eq(n->text, "missing") && !str_eq(n->text, "never") &&
-				       !str_eq(n->text, "if_not_present")))
-		return value_wrong(
-			p, n, "missing, if_not_present or never (images come from archives)", e);
-	return 0;
+	static const struct {
+		const char *word;
+		enum compose_pull pull;
+		const char *every;
+	} rows[] = {
+		{ "missing", PULL_MISSING, NULL }, { "if_not_present", PULL_MISSING, NULL },
+		{ "always", PULL_ALWAYS, NULL },   { "never", PULL_NEVER, NULL },
+		{ "daily", PULL_EVERY, "1d" },	   { "weekly", PULL_EVERY, "1w" },
+	};
+	struct service_target *t = target;
+	const char *text = n->kind == YAML_SCALAR ? n->text : "";
+	const char *every = strncmp(text, "every_", 6) == 0 ? text + 6 : NULL;
+
+	t->s.pull = PULL_EVERY;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!str_eq(text, rows[i].word))
+			continue;
+		t->s.pull = rows[i].pull;
+		every = rows[i].every;
+		if (!every)
+			return 0;
+	}
+	if (every && pull_interval(every, &t->s.pull_every) == 0)
+		return 0;
+	return value_wrong(
+		p, n,
+		"always, missing, if_not_present, never, daily, weekly or a time such as "
+		"every_12h or every_1w2d",
+		e);
 }
 
 /* ---- the table ---- */

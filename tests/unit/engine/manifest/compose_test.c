@@ -308,6 +308,12 @@ TEST(errors_of_devices_and_names)
 		  ":4: services.a.blkio_config.device_read_bps[0]: the key path is missing" },
 		{ SERVICE("    init: 2\n"),
 		  ":4: services.a.init: expected true or false, not a text" },
+		{ SERVICE("    pull_policy: sometimes\n"),
+		  ":4: services.a.pull_policy: expected always, missing, if_not_present, never, "
+		  "daily, weekly or a time such as every_12h or every_1w2d, not a text" },
+		{ SERVICE("    pull_policy: every_2h3d\n"),
+		  ":4: services.a.pull_policy: expected always, missing, if_not_present, never, "
+		  "daily, weekly or a time such as every_12h or every_1w2d, not a text" },
 		{ SERVICE("    platform: linux/arm64\n"),
 		  ":4: services.a.platform: expected linux/amd64, which this machine is, not a "
 		  "text" },
@@ -441,5 +447,41 @@ TEST(shell_words)
 			CHECK_STR(joined, cases[i].want);
 		else
 			CHECK(!joined);
+	}
+}
+
+TEST(pull_policies)
+{
+	static const struct {
+		const char *word;
+		enum compose_pull pull;
+		int64_t every;
+	} rows[] = {
+		{ "missing", PULL_MISSING, 0 },
+		{ "if_not_present", PULL_MISSING, 0 },
+		{ "always", PULL_ALWAYS, 0 },
+		{ "never", PULL_NEVER, 0 },
+		{ "daily", PULL_EVERY, 86400000 },
+		{ "weekly", PULL_EVERY, 604800000 },
+		{ "every_12h", PULL_EVERY, 43200000 },
+		{ "every_1w2d3h4m5s", PULL_EVERY, 788645000 },
+	};
+	static const char *const wrong[] = { "every_",	  "every_0s",	"every_1",
+					     "every_h",	  "every_1s1s", "every_1s1h",
+					     "every_-1h", "every_1x",	"every_99999999999h" };
+	_cleanup_(compose_free) struct compose_project *p = NULL;
+	struct err e = { 0 };
+	char text[200];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		snprintf(text, sizeof(text), SERVICE("    pull_policy: %s\n"), rows[i].word);
+		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", &p, &e), 0);
+		CHECK_INT(p->services[0].pull, rows[i].pull);
+		CHECK_INT(p->services[0].pull_every, rows[i].every);
+		compose_free(take_ptr(p));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(text, sizeof(text), SERVICE("    pull_policy: %s\n"), wrong[i]);
+		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", &p, &e), -EINVAL);
 	}
 }
