@@ -15,7 +15,7 @@
 
 static int parse(const char *text, struct compose_project **p, struct err *e)
 {
-	return compose_parse(text, strlen(text), FILE_NAME, p, e);
+	return compose_parse(text, strlen(text), FILE_NAME, NULL, p, NULL, e);
 }
 
 static const struct mount_request *mount_of(const struct compose_service *s, size_t i)
@@ -96,7 +96,7 @@ TEST(the_create_request)
 			"    volumes: ['data:/d', '/srv:/s:ro']\nvolumes:\n  data:\n",
 			&p, &e) == 0,
 		  "%s", err_text(&e));
-	CHECK_INT(compose_service_json(&p->services[0], "abc", &out), 0);
+	CHECK_INT(compose_service_json(&p->services[0], &(struct compose_stamp){ .hash = "abc", .number = 2, .name = "shop-a-2" }, &out), 0);
 	doc = yyjson_read(buf_text(&out), out.len, 0);
 	CHECK(doc);
 	create_config_init(&back);
@@ -418,7 +418,7 @@ TEST(env_files)
 	struct err e = { 0 };
 
 	CHECK_INT(file_replace(AT_FDCWD, env, content, strlen(content), 0600, false, &e), 0);
-	CHECK_MSG(compose_parse(text, strlen(text), file, &p, &e) == 0, "%s", err_text(&e));
+	CHECK_MSG(compose_parse(text, strlen(text), file, NULL, &p, NULL, &e) == 0, "%s", err_text(&e));
 	CHECK_STR(strv_env_get(p->services[0].create.config.env, "A"), "1");
 	CHECK_STR(strv_env_get(p->services[0].create.config.env, "B"), "over");
 	CHECK_STR(strv_env_get(p->services[0].create.config.env, "C"), "x # y");
@@ -475,13 +475,13 @@ TEST(pull_policies)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		snprintf(text, sizeof(text), SERVICE("    pull_policy: %s\n"), rows[i].word);
-		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", &p, &e), 0);
+		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", NULL, &p, NULL, &e), 0);
 		CHECK_INT(p->services[0].pull, rows[i].pull);
 		CHECK_INT(p->services[0].pull_every, rows[i].every);
 		compose_free(take_ptr(p));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		snprintf(text, sizeof(text), SERVICE("    pull_policy: %s\n"), wrong[i]);
-		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", &p, &e), -EINVAL);
+		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", NULL, &p, NULL, &e), -EINVAL);
 	}
 }
