@@ -56,6 +56,8 @@ bool api_labels_pass(const struct filters *f, const char *(*get)(const void *, c
 void api_publish_prune(struct engine *en, const char *type, int64_t freed);
 /* A member `key`: "key=value" entries (NULL: none) as an object. */
 void api_pairs(struct json_writer *w, const char *key, char *const *pairs);
+/* A member that is an object of strings as "key=value" entries, added to *ret. -EINVAL. */
+int api_read_pairs(yyjson_val *body, const char *key, char ***ret, struct err *e);
 /* One volume; with `usage` its bytes (-1: not known) and how many containers have it. */
 void api_volume(struct json_writer *w, const struct volume *v, int64_t size, size_t users,
 		bool usage);
@@ -135,6 +137,11 @@ void images_publish(struct engine *en, const struct image_change *changes, size_
 
 void networks_list(struct http_req *r);
 void networks_inspect(struct http_req *r);
+void networks_create(struct http_req *r);
+void networks_remove(struct http_req *r);
+void networks_prune(struct http_req *r);
+void networks_connect(struct http_req *r);
+void networks_disconnect(struct http_req *r);
 void volumes_list(struct http_req *r);
 void volumes_inspect(struct http_req *r);
 void volumes_create(struct http_req *r);

@@ -103,11 +103,11 @@ const struct http_route api_routes[] = {
 	/* networks */
 	GET("/networks", networks_list),
 	GET("/networks/{id}", networks_inspect),
-	LATER("POST", "/networks/create", "creating networks"),
-	LATER("POST", "/networks/prune", "pruning networks"),
-	LATER("POST", "/networks/{id}/connect", "connecting containers to networks"),
-	LATER("POST", "/networks/{id}/disconnect", "disconnecting containers from networks"),
-	LATER("DELETE", "/networks/{id}", "removing networks"),
+	POST("/networks/create", networks_create),
+	POST("/networks/prune", networks_prune),
+	POST("/networks/{id}/connect", networks_connect),
+	POST("/networks/{id}/disconnect", networks_disconnect),
+	DELETE("/networks/{id}", networks_remove),
 	/* volumes */
 	GET("/volumes", volumes_list),
 	POST("/volumes/create", volumes_create),

@@ -98,27 +98,6 @@ void volumes_inspect(struct http_req *r)
 		answer_volume(r, 200, v);
 }
 
-/* {"key":"value"} as "key=value" entries */
-static int read_pairs(yyjson_val *body, const char *key, char ***ret, struct err *e)
-{
-	yyjson_val *object = NULL, *k;
-	yyjson_obj_iter it;
-	int code = json_get_object(body, key, &object, e);
-
-	if (code < 0 || !object)
-		return code;
-	it = yyjson_obj_iter_with(object);
-	while ((k = yyjson_obj_iter_next(&it))) {
-		yyjson_val *v = yyjson_obj_iter_get_val(k);
-
-		if (!yyjson_is_str(v))
-			return err_set(e, EINVAL, "%s: values must be strings", key);
-		if (strv_addf(ret, "%s=%s", yyjson_get_str(k), yyjson_get_str(v)) < 0)
-			return err_set(e, ENOMEM, "out of memory");
-	}
-	return 0;
-}
-
 void volumes_create(struct http_req *r)
 {
 	_cleanup_(json_doc_free) yyjson_doc *doc = NULL;
@@ -136,9 +115,9 @@ void volumes_create(struct http_req *r)
 	if (code == 0)
 		code = json_get_text(body, "Driver", &want.driver, &e);
 	if (code == 0)
-		code = read_pairs(body, "Labels", &labels, &e);
+		code = api_read_pairs(body, "Labels", &labels, &e);
 	if (code == 0)
-		code = read_pairs(body, "DriverOpts", &options, &e);
+		code = api_read_pairs(body, "DriverOpts", &options, &e);
 	want.labels = labels;
 	want.options = options;
 	if (code == 0)

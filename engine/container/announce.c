@@ -9,21 +9,24 @@
 #include "engine/container/object.h"
 #include "init/base/str.h"
 
+void announce_network(const struct container *c, const struct network *n, const char *action)
+{
+	const struct event_attr attrs[] = { { "container", c->id },
+					    { "name", n->name },
+					    { "type", net_driver_name(n->driver) } };
+	const struct event ev = { .type = "network",
+				  .action = action,
+				  .id = n->id,
+				  .attrs = attrs,
+				  .n_attrs = ARRAY_SIZE(attrs) };
+
+	events_publish(c->cs->cfg.events, &ev);
+}
+
 static void announce_networks(struct container *c, const char *action)
 {
-	for (size_t i = 0; i < c->sandbox->n_endpoints; i++) {
-		const struct network *n = c->sandbox->endpoints[i].network;
-		const struct event_attr attrs[] = { { "container", c->id },
-						    { "name", n->name },
-						    { "type", net_driver_name(n->driver) } };
-		const struct event ev = { .type = "network",
-					  .action = action,
-					  .id = n->id,
-					  .attrs = attrs,
-					  .n_attrs = ARRAY_SIZE(attrs) };
-
-		events_publish(c->cs->cfg.events, &ev);
-	}
+	for (size_t i = 0; i < c->sandbox->n_endpoints; i++)
+		announce_network(c, c->sandbox->endpoints[i].network, action);
 }
 
 static void announce_volumes(struct container *c, bool mounted)

@@ -301,6 +301,8 @@ static int prepare(struct container *c, yyjson_val *body, const char *name, char
 	if (r == 0)
 		r = network_mode_settle(c, e);
 	if (r == 0)
+		r = networks_settle(c, e);
+	if (r == 0)
 		r = mac_settle(&c->asked, e);
 	if (r == 0)
 		r = check_network(c, e);
@@ -414,6 +416,9 @@ int container_rename(struct container *c, const char *name, struct err *e)
 		return r;
 	}
 	map_remove(&cs->by_name, old);
+	if (net_rename(cs->cfg.nets, c->id, c->name, e) < 0)
+		log_warn("container %.12s: its networks know it by its old name: %s", c->id,
+			 err_text(e));
 	publish_rename(c, old);
 	return 0;
 }

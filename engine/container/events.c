@@ -195,6 +195,19 @@ void events_publish(struct events *bus, const struct event *ev)
 	list_remove(&bus->cursor);
 }
 
+void events_publish_network(struct events *bus, const char *action, const char *id,
+			    const char *name, const char *driver)
+{
+	const struct event_attr attrs[] = { { "name", name }, { "type", driver } };
+	const struct event ev = { .type = "network",
+				  .action = action,
+				  .id = id,
+				  .attrs = attrs,
+				  .n_attrs = ARRAY_SIZE(attrs) };
+
+	events_publish(bus, &ev);
+}
+
 void events_publish_volume(struct events *bus, const char *action, const char *name)
 {
 	const struct event_attr driver = { "driver", "local" };

@@ -52,6 +52,10 @@ void events_free(struct events *bus);
 /* Renders, keeps and hands out the event. Strings need to live only during the call. */
 void events_publish(struct events *bus, const struct event *ev);
 
+/* "create" or "destroy" of a network. */
+void events_publish_network(struct events *bus, const char *action, const char *id,
+			    const char *name, const char *driver);
+
 /* "create" or "destroy" of a named volume. */
 void events_publish_volume(struct events *bus, const char *action, const char *name);
 /* What an operation of the image store changed; layers have no events. */

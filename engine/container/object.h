@@ -348,6 +348,7 @@ void logs_free(struct containers *cs);
 void logs_wake(struct container *c);
 
 /* ---- announce.c ---- */
+void announce_network(const struct container *c, const struct network *n, const char *action);
 void announce_taken(struct container *c); /* networks and volumes of a start */
 void announce_given_back(struct container *c); /* the same at its end; nothing when none were */
 /* volume_create and volume_remove (of one without users), with their events. */

@@ -1,8 +1,12 @@
 /*
  * What the files of engine/net share: the module's state. Nobody outside this folder includes it.
  *
- *   nets.c     the module, its networks, bringing bridges up
+ *   nets.c     the module and its list of networks
+ *   bridges.c  bringing bridges up
+ *   create.c   networks that people make and remove
  *   attach.c   making and removing a sandbox
+ *   endpoint.c  one network of a sandbox: plan, links, the way out
+ *   connect.c  networks of a sandbox that is there
  *   departing.c  links on their way out
  *   restore.c  after an engine start: adopting sandboxes, removing leftovers
  *   record.c   networks and sandboxes as JSON documents
@@ -22,7 +26,7 @@
 /* A network and what is known of it while the engine runs. */
 struct net {
 	struct network pub;
-	struct pool pool; /* bridges */
+	struct pool pool, pool6; /* bridges */
 	int index; /* of the bridge's link; 0 until it is up */
 };
 
@@ -49,14 +53,40 @@ struct nets {
 /* nets.c */
 struct net *net_of(const struct network *pub);
 void network_release(struct net *n);
+DEFINE_CLEANUP(struct net *, network_release)
 int nets_add(struct nets *n, struct net *net, struct err *e); /* takes it over on success */
+
+/* bridges.c */
+enum { SUBNETS_MAX = 2048 };
 /* Finds the bridges that an earlier engine made, so that their addresses do not count as the
  * machine's. */
 void nets_recall(struct nets *n);
 int nets_bring_up(struct nets *n, struct err *e);
+/* The machine's subnets, and those of all our networks but `except`. Returns the number. */
+int taken_subnets(struct nets *n, const struct net *except, struct ip_net taken[SUBNETS_MAX],
+		  struct err *e);
+/* The pools of a network whose subnets are settled, without what is never given. */
+int settle_pools(struct net *net, struct err *e);
+int bridge_up(struct nets *n, struct net *net, struct err *e);
+int forwarding_on(const struct nets *n, struct err *e);
 /* Writes /proc/sys (or sysctl_dir) + the printf path. */
 int net_sysctl(const struct nets *n, const char *value, struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* endpoint.c */
+void endpoint_clear(struct endpoint *ep);
+/* Fills the next endpoint of s, for which there is room; it counts from then on. */
+int endpoint_plan(struct nets *n, struct sandbox *s, const struct network *net,
+		  const struct net_join *j, struct err *e);
+/* Its addresses are free again. */
+void endpoint_release(const struct endpoint *ep);
+/* Makes its links. ns: the namespace, inside: a NETLINK_ROUTE socket in it. */
+int endpoint_make(struct nets *n, const struct endpoint *ep, int ns, int inside, struct err *e);
+/* Sets the default routes as the endpoints say. */
+int routes_make(const struct sandbox *s, int inside, struct err *e);
+bool endpoint_has_link(const struct endpoint *ep);
+int join_check(const struct nets *n, const struct network *net, const struct net_join *j,
+	       struct err *e);
 
 /* attach.c */
 void sandbox_free(struct sandbox *s);
@@ -87,13 +117,21 @@ int files_write(struct nets *n, struct sandbox *s, const struct net_request *r, 
 void files_watch(struct nets *n);
 void files_unwatch(struct nets *n);
 void files_follow(struct nets *n); /* rewrites resolv.conf where it is still ours */
+/* A line for the endpoint's addresses in the hosts file of a container that runs, or none any
+ * more. Somebody else's lines stay. */
+int files_host_add(const struct sandbox *s, const struct endpoint *ep, struct err *e);
+int files_host_remove(const struct sandbox *s, const struct endpoint *ep, struct err *e);
+/* resolv.conf again, after its networks changed; unless somebody wrote into it. */
+void files_resolv_again(struct nets *n, struct sandbox *s);
 /* Names that a request gives to a container: its hostname as it will be (buf), never NULL. */
 const char *request_hostname(const struct net_request *r, char buf[65]);
 
 /* apply.c */
 int nets_apply(struct nets *n, struct err *e);
-/* The endpoint that ports are published at: the first on a bridge with a way out. NULL when
- * none. */
+/* The endpoint that the default route goes by: on a network with a way out, of those the highest
+ * priority, then the first by the network's name. NULL when there is none. */
+const struct endpoint *sandbox_way_out(const struct sandbox *s, uint8_t family);
+/* The endpoint that ports are published at: the way out for IPv4. */
 const struct endpoint *sandbox_publisher(const struct sandbox *s);
 /* Forgets tracked connections to the sandbox's datagram ports, which would otherwise go on to where
  * they went before (nowhere, or an address that is no longer its). */

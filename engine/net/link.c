@@ -217,6 +217,26 @@ int link_veth(int fd, const struct link_veth *v, struct err *e)
 	return 0;
 }
 
+int link_isolate(int fd, int index, struct err *e)
+{
+	_cleanup_(nl_free) struct nl_msg m = { 0 };
+	struct ifinfomsg i = { .ifi_family = AF_BRIDGE, .ifi_index = index };
+	size_t port;
+	int rc;
+
+	nl_begin(&m, RTM_SETLINK, NLM_F_ACK, &i, sizeof(i));
+	port = nl_nest(&m, IFLA_PROTINFO);
+	nl_put_u8(&m, IFLA_BRPORT_ISOLATED, 1);
+	nl_nest_end(&m, port);
+	nl_end(&m);
+	rc = nl_call(fd, &m, NULL, NULL, e);
+	if (rc < 0) {
+		(void)err_wrap(e, "cannot isolate link %d", index);
+		return rc;
+	}
+	return 0;
+}
+
 int link_up(int fd, int index, struct err *e)
 {
 	_cleanup_(nl_free) struct nl_msg m = { 0 };

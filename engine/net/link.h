@@ -49,6 +49,9 @@ struct link_veth {
 };
 int link_veth(int fd, const struct link_veth *v, struct err *e);
 
+/* Keeps the bridge's port from talking to other ports that are isolated too. */
+int link_isolate(int fd, int index, struct err *e);
+
 int link_up(int fd, int index, struct err *e);
 int link_delete(int fd, const char *name, struct err *e); /* absent is fine */
 /* Adds an address with its subnet's prefix; one that is there already is fine. */

@@ -230,6 +230,33 @@ int netns_make(const char *path, int user_ns, int *ret_ns, int *ret_socket, stru
 	return 0;
 }
 
+static int child_socket(void *data, int *ret_fd, struct err *e)
+{
+	const int *ns = data;
+
+	if (setns(*ns, CLONE_NEWNET) < 0)
+		return err_errno(e, errno, "cannot enter the network namespace");
+	*ret_fd = nl_open(NETLINK_ROUTE, e);
+	return MIN(*ret_fd, 0);
+}
+
+int netns_open(const char *path, int *ret_ns, int *ret_socket, struct err *e)
+{
+	_cleanup_(fd_close) int sock = -1;
+	int ns = open_ns(path, e), rc;
+
+	if (ns < 0)
+		return ns;
+	rc = run_child(child_socket, &ns, &sock, e);
+	if (rc < 0) {
+		close(ns);
+		return rc;
+	}
+	*ret_ns = ns;
+	*ret_socket = take_fd(sock);
+	return 0;
+}
+
 int netns_remove(const char *path, struct err *e)
 {
 	/* more than one mount on top of each other only after a crash between the two steps

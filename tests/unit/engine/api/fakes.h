@@ -652,6 +652,46 @@ int nets_find(const struct nets *n, const char *ref, const struct network **ret,
 	*ret = &fake.network;
 	return 0;
 }
+int nets_create(struct nets *n, const struct network_want *want, const struct network **ret,
+		struct err *e)
+{
+	(void)n;
+	snprintf(fake.asked, sizeof(fake.asked), "network %s %s %d%d%d %s %s %s %s %s %s",
+		 want->name, want->driver ? want->driver : "-", want->internal, want->attachable,
+		 want->ipv6, want->labels ? want->labels[0] : "-",
+		 want->options ? want->options[0] : "-", want->n_ipam ? want->ipam[0].subnet : "-",
+		 want->n_ipam && want->ipam[0].range ? want->ipam[0].range : "-",
+		 want->n_ipam && want->ipam[0].gateway ? want->ipam[0].gateway : "-",
+		 want->n_ipam && want->ipam[0].aux ? want->ipam[0].aux[0] : "-");
+	*ret = &fake.network;
+	return next_result(e);
+}
+int nets_remove(struct nets *n, const struct network *net, struct err *e)
+{
+	(void)n;
+	snprintf(fake.asked, sizeof(fake.asked), "network rm %s", net->name);
+	return next_result(e);
+}
+bool containers_in_network(struct containers *cs, const char *network)
+{
+	(void)cs;
+	(void)network;
+	return false;
+}
+int container_connect(struct container *c, const char *network, yyjson_val *config, struct err *e)
+{
+	const char *alias = yyjson_get_str(yyjson_arr_get_first(json_member(config, "Aliases")));
+
+	(void)c;
+	snprintf(fake.asked, sizeof(fake.asked), "connect %s %s", network, alias ? alias : "-");
+	return next_result(e);
+}
+int container_disconnect(struct container *c, const char *network, bool force, struct err *e)
+{
+	(void)c;
+	snprintf(fake.asked, sizeof(fake.asked), "disconnect %s %d", network, force);
+	return next_result(e);
+}
 const struct sandbox *net_get(const struct nets *n, const char *id)
 {
 	(void)n;
