@@ -126,8 +126,8 @@ struct compose_config {
 };
 
 /* `file` is the absolute path: it names the project unless the file has `name:`, relative paths
- * start in its folder, and errors carry it. cfg may be NULL. ret_inputs (may be NULL) gets the paths
- * that were looked at besides, there or not, also on failure. EINVAL and friends with e. */
+ * start in its folder, and errors carry it. cfg may be NULL. ret_inputs (may be NULL) gets the
+ * paths that were looked at besides, there or not, also on failure. EINVAL and friends with e. */
 int compose_parse(const char *text, size_t len, const char *file, const struct compose_config *cfg,
 		  struct compose_project **ret, char ***ret_inputs, struct err *e);
 /* "/x/shop.yaml" -> "shop", new memory; NULL on ENOMEM. */

@@ -156,8 +156,8 @@ static const struct stored_file *stored_get(const struct reading *rd, int kind, 
 }
 
 /* A user of the container, as the machine knows it. */
-static int read_id(const struct service_target *t, const struct place *p,
-		   const struct yaml_node *n, const char *text, uint32_t *ret, struct err *e)
+static int read_id(const struct service_target *t, const struct place *p, const struct yaml_node *n,
+		   const char *text, uint32_t *ret, struct err *e)
 {
 	const struct remap *map = &t->rd->cfg->remap;
 	bool mapped = map->count > 0 && !str_eq(t->s.create.host.userns_mode, "host");

@@ -3,9 +3,9 @@
  *
  * Trees are put together before anything is read as a service, by the rules of the compose-spec
  * ("extends", "Merge"): mappings are merged, lists are joined (what stands for the same target only
- * once), other values of the service itself win. Nodes stay those of their documents, so errors name
- * the file in which a value stands; the new nodes belong to the project's own document, whose bound
- * on nodes bounds the work.
+ * once), other values of the service itself win. Nodes stay those of their documents, so errors
+ * name the file in which a value stands; the new nodes belong to the project's own document, whose
+ * bound on nodes bounds the work.
  */
 #include "engine/manifest/reading.h"
 #include "init/base/str.h"
@@ -199,9 +199,8 @@ static int merge(struct yaml_doc *doc, struct yaml_node *base, struct yaml_node 
 	if (base->kind != own->kind || own->kind == YAML_SCALAR || rule == MERGE_OVER ||
 	    (rule == MERGE_LOGGING && !same_driver(base, own)))
 		return 0;
-	return own->kind == YAML_LIST
-		       ? join_lists(doc, base, own, rule == MERGE_TARGETS, ret, e)
-		       : merge_maps(doc, base, own, depth, ret, e);
+	return own->kind == YAML_LIST ? join_lists(doc, base, own, rule == MERGE_TARGETS, ret, e)
+				      : merge_maps(doc, base, own, depth, ret, e);
 }
 
 /* ---- services ---- */

@@ -130,7 +130,8 @@ void service_pull(struct service_run *run);
 bool service_image_came(struct service_run *run);
 void service_image_cancel(struct service_run *run);
 
-/* things.c: what a service needs besides its image. Those that are there already stay as they are. */
+/* things.c: what a service needs besides its image. Those that are there already stay as they
+ * are. */
 int volumes_make(struct service_run *run, struct err *e);
 int networks_make(struct service_run *run, struct err *e);
 /* The files of its configs and secrets, durable. */

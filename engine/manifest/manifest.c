@@ -147,9 +147,12 @@ static uint64_t mark_of(char *const *paths)
 	for (; paths && *paths; paths++) {
 		struct stat st = { 0 };
 		const uint64_t facts[] = {
-			stat(*paths, &st) < 0 ? (uint64_t)errno : 0, st.st_ino,
-			(uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
-			(uint64_t)st.st_mtim.tv_nsec, (uint64_t)st.st_ctim.tv_sec,
+			stat(*paths, &st) < 0 ? (uint64_t)errno : 0,
+			st.st_ino,
+			(uint64_t)st.st_size,
+			(uint64_t)st.st_mtim.tv_sec,
+			(uint64_t)st.st_mtim.tv_nsec,
+			(uint64_t)st.st_ctim.tv_sec,
 			(uint64_t)st.st_ctim.tv_nsec,
 		};
 

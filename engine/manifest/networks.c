@@ -2,9 +2,9 @@
  * networks: of the project (top level), and of a service: with which names and addresses it is in
  * which of them.
  *
- * A service that names none is in the project's network `default`, which then exists though the file
- * does not name it. What a service asks for goes into the create request's NetworkingConfig; its
- * names there are the service's, and (for each container) the container's.
+ * A service that names none is in the project's network `default`, which then exists though the
+ * file does not name it. What a service asks for goes into the create request's NetworkingConfig;
+ * its names there are the service's, and (for each container) the container's.
  */
 #include "engine/manifest/reading.h"
 #include "engine/manifest/service.h"
@@ -115,7 +115,8 @@ static const struct key_row network_rows[] = {
 static struct compose_network *network_add(struct compose_project *p, const char *key)
 {
 	struct compose_network *grown =
-		reallocarray(p->networks, p->n_networks + 1, sizeof(*grown)), *net;
+				       reallocarray(p->networks, p->n_networks + 1, sizeof(*grown)),
+			       *net;
 
 	if (!grown)
 		return NULL;
@@ -129,8 +130,8 @@ static struct compose_network *network_add(struct compose_project *p, const char
 static int settle_name(const struct compose_project *p, struct compose_network *net)
 {
 	if (!net->name)
-		net->name = net->external ? str_dup(net->key)
-					  : str_printf("%s_%s", p->name, net->key);
+		net->name =
+			net->external ? str_dup(net->key) : str_printf("%s_%s", p->name, net->key);
 	return net->name ? 0 : -ENOMEM;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Inside of manifest/: one reading of a compose file. Its documents (its own, those of extends), its
- * variables, and what its services need to know of the project while they are read.
+ * Inside of manifest/: one reading of a compose file. Its documents (its own, those of extends),
+ * its variables, and what its services need to know of the project while they are read.
  */
 #ifndef SKERRY_MANIFEST_READING_H
 #define SKERRY_MANIFEST_READING_H

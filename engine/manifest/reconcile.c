@@ -53,9 +53,8 @@ static void run_ok(struct service_run *run, enum service_state state)
 static void run_says(struct service_run *run, struct compose_spot at, const char *key,
 		     const char *text)
 {
-	_cleanup_(mem_free) char *full =
-		str_printf("%s:%d: services.%s%s%s: %s", at.file, at.line, run->want->name,
-			   *key ? "." : "", key, text);
+	_cleanup_(mem_free) char *full = str_printf("%s:%d: services.%s%s%s: %s", at.file, at.line,
+						    run->want->name, *key ? "." : "", key, text);
 
 	if (full && !str_eq(full, run->error))
 		log_error("manifest: %s", full);
@@ -77,8 +76,7 @@ static void run_failed_on(struct service_run *run, const struct err *e)
 {
 	bool ports = e->code == EADDRINUSE || e->code == EADDRNOTAVAIL;
 
-	service_failed(run,
-		       ports && run->want->ports_at.file ? run->want->ports_at : run->want->at,
+	service_failed(run, ports && run->want->ports_at.file ? run->want->ports_at : run->want->at,
 		       ports ? "ports" : "", err_text(e));
 }
 

@@ -45,7 +45,8 @@ static int read_restart(void *target, const struct place *p, const struct yaml_n
 	}
 	if (!str_eq(text, "no") && !str_eq(text, "always") && !str_eq(text, "unless-stopped") &&
 	    !str_eq(text, "on-failure"))
-		return yaml_err(n->doc, n->line, p->path, e,
+		return yaml_err(
+			n->doc, n->line, p->path, e,
 			"expected no, always, unless-stopped, on-failure or on-failure:N, not '%s'",
 			text);
 	return str_set(&t->s.create.host.restart.name, text) < 0 ? err_errno(e, ENOMEM, "restart")
@@ -243,9 +244,10 @@ static int refuse_build(void *target, const struct place *p, const struct yaml_n
 			struct err *e)
 {
 	(void)target;
-	return yaml_err(n->doc, n->line, p->path, e,
-			"images are not built on this machine; build it elsewhere, load or push it, "
-			"and name it by the key image");
+	return yaml_err(
+		n->doc, n->line, p->path, e,
+		"images are not built on this machine; build it elsewhere, load or push it, "
+		"and name it by the key image");
 }
 
 static int read_oom_kill_disable(void *target, const struct place *p, const struct yaml_node *n,

@@ -66,7 +66,8 @@ int service_read_replicas(void *target, const struct place *p, const struct yaml
 static int read_mode(void *target, const struct place *p, const struct yaml_node *n, struct err *e)
 {
 	(void)target;
-	if (n->kind != YAML_SCALAR || (!str_eq(n->text, "replicated") && !str_eq(n->text, "global")))
+	if (n->kind != YAML_SCALAR ||
+	    (!str_eq(n->text, "replicated") && !str_eq(n->text, "global")))
 		return value_wrong(p, n, "replicated or global", e);
 	return 0;
 }

@@ -75,8 +75,8 @@ static int read_env_file_map(struct service_target *t, const struct place *p,
 	if (r == 0 && str_empty(f.path))
 		r = yaml_err(n->doc, n->line, p->path, e, "the key path is missing");
 	if (r == 0)
-		r = read_file_at(t, p, n, f.path, !f.optional, f.format != NULL,
-				 &t->env_from_files, e);
+		r = read_file_at(t, p, n, f.path, !f.optional, f.format != NULL, &t->env_from_files,
+				 e);
 	free(f.path);
 	free(f.format);
 	return r;
@@ -105,9 +105,9 @@ static int read_env_file_item(struct service_target *t, const struct place *p,
 {
 	if (n->kind == YAML_LIST)
 		return value_wrong(p, n, "a path", e);
-	return n->kind == YAML_MAP ? read_env_file_map(t, p, n, e)
-				   : read_file_at(t, p, n, n->text, true, false,
-						  &t->env_from_files, e);
+	return n->kind == YAML_MAP
+		       ? read_env_file_map(t, p, n, e)
+		       : read_file_at(t, p, n, n->text, true, false, &t->env_from_files, e);
 }
 
 int service_read_env_file(void *target, const struct place *p, const struct yaml_node *n,
@@ -133,8 +133,7 @@ int service_read_label_file(void *target, const struct place *p, const struct ya
 /* ---- environment ---- */
 
 /* Names without a value, whose value is the project's, if it has one. */
-static int inherit(struct service_target *t, const struct place *p, const char *name,
-		   struct err *e)
+static int inherit(struct service_target *t, const struct place *p, const char *name, struct err *e)
 {
 	const char *value = strv_env_get(t->rd->vars.env, name);
 
@@ -191,7 +190,8 @@ static int add_host(struct service_target *t, const struct place *p, const struc
 	bool bracket = len > 2 && address[0] == '[' && address[len - 1] == ']';
 
 	if (!*name || !*address || strchr(name, '='))
-		return yaml_err(n->doc, n->line, p->path, e, "expected NAME:ADDRESS or NAME=ADDRESS");
+		return yaml_err(n->doc, n->line, p->path, e,
+				"expected NAME:ADDRESS or NAME=ADDRESS");
 	return strv_addf(&t->s.create.host.extra_hosts, "%s:%.*s", name,
 			 (int)(bracket ? len - 2 : len), address + bracket) < 0
 		       ? no_memory(p, e)

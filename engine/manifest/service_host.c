@@ -202,8 +202,7 @@ static int imply_first_part(struct service_target *t, const struct place *p, con
 	if (!service)
 		return no_memory(p, e);
 	if (!*service)
-		return yaml_err(n->doc, n->line, p->path, e,
-				"the name of a service is missing");
+		return yaml_err(n->doc, n->line, p->path, e, "the name of a service is missing");
 	return imply(t, p, service, n, e);
 }
 
@@ -312,15 +311,14 @@ static int unknown(const struct compose_service *s, const char *key, const char 
 		    strncmp(s->deps[i].service, name, len) == 0)
 			at = s->deps[i].at;
 	snprintf(where, sizeof(where), "services.%s.%s", s->name, key);
-	return spot_err(at, where, e, "there is no service '%.*s' in this file", (int)len,
-			name);
+	return spot_err(at, where, e, "there is no service '%.*s' in this file", (int)len, name);
 }
 
 /* `prefix` before the name of a service becomes `replace` before that of its container; what stands
  * behind the name stays, or is `behind` and the service's name when there is nothing. */
 static int resolve_one(const struct compose_project *p, const struct compose_service *s,
-		       const char *key, char **text, const char *prefix,
-		       const char *replace, bool alias, struct err *e)
+		       const char *key, char **text, const char *prefix, const char *replace,
+		       bool alias, struct err *e)
 {
 	const char *name = *text + strlen(prefix);
 	size_t len = strcspn(name, ":");

@@ -2,9 +2,9 @@
  * Compose files over the API: a version is checked, planned, stored durably, applied; on trial it
  * goes back by itself unless somebody confirms it in time.
  *
- * A trial is a document beside the files of configs and secrets, FILES_DIR/.trial-NAME.json, written
- * before the new version and removed after the old one is back (or when it is confirmed). So
- * whatever ends in between, the machine or the engine, the next start finds what to go back to.
+ * A trial is a document beside the files of configs and secrets, FILES_DIR/.trial-NAME.json,
+ * written before the new version and removed after the old one is back (or when it is confirmed).
+ * So whatever ends in between, the machine or the engine, the next start finds what to go back to.
  */
 #include <fcntl.h>
 
@@ -32,9 +32,10 @@ static int check_name(const char *name, struct err *e)
 		      (name[i] >= '0' && name[i] <= '9') || (i > 0 && strchr("-_.", name[i]))))
 			len = 0;
 	if (len == 0 || len > NAME_MAX_LEN)
-		return err_set(e, EINVAL,
-			       "'%.80s' cannot name a file: letters, digits, - _ . only, at most %d",
-			       name, NAME_MAX_LEN);
+		return err_set(
+			e, EINVAL,
+			"'%.80s' cannot name a file: letters, digits, - _ . only, at most %d", name,
+			NAME_MAX_LEN);
 	return 0;
 }
 
@@ -235,8 +236,8 @@ static int file_remove(const struct manifests *m, const char *file, struct err *
 
 static int trial_back(struct trial *t, struct err *e)
 {
-	int r = t->before ? file_replace(AT_FDCWD, t->file, t->before, strlen(t->before), 0644, true,
-					 e)
+	int r = t->before ? file_replace(AT_FDCWD, t->file, t->before, strlen(t->before), 0644,
+					 true, e)
 			  : file_remove(t->m, t->file, e);
 
 	return r < 0 ? r : trial_end(t, e);
@@ -410,8 +411,7 @@ int manifests_confirm(struct manifests *m, const char *name, struct err *e)
 	if (r < 0)
 		return r;
 	t = (struct trial *)trial_of(m, p->file);
-	return t ? trial_end(t, e)
-		 : err_set(e, ENOENT, "no version of %.80s is on trial", name);
+	return t ? trial_end(t, e) : err_set(e, ENOENT, "no version of %.80s is on trial", name);
 }
 
 int manifests_remove(struct manifests *m, const char *name, struct err *e)

@@ -168,10 +168,11 @@ static int network_make(struct service_run *run, const struct compose_network *n
 		   strv_env_get(labels, LABEL("config-hash"))))
 		return 0;
 	if (network_in_use(m->cfg.nets, there))
-		return err_set(e, EBUSY,
-			       "the network '%s' is declared in another way than it is, and running "
-			       "containers are in it; stop them, or give the new one another name",
-			       net->name);
+		return err_set(
+			e, EBUSY,
+			"the network '%s' is declared in another way than it is, and running "
+			"containers are in it; stop them, or give the new one another name",
+			net->name);
 	r = network_remove(m, there, e);
 	return r < 0 ? r : network_create(run, net, labels, e);
 }
@@ -257,9 +258,8 @@ static int file_make(const struct manifests *m, const struct compose_project *p,
 	r = dir ? dir_make(AT_FDCWD, dir, 0700, e) : err_errno(e, ENOMEM, "%s", f->path);
 	if (r == 0)
 		r = file_replace(AT_FDCWD, f->path, f->data, f->len, 0600, true, e);
-	if (r == 0 &&
-	    (fchownat(AT_FDCWD, f->path, f->uid, f->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-	     fchmodat(AT_FDCWD, f->path, f->mode, 0) < 0))
+	if (r == 0 && (fchownat(AT_FDCWD, f->path, f->uid, f->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+		       fchmodat(AT_FDCWD, f->path, f->mode, 0) < 0))
 		r = err_errno(e, errno, "%s", f->path);
 	return r;
 }
@@ -331,9 +331,9 @@ static int clean_project(int dirfd, const char *name, void *data, struct err *un
 void things_clean(struct manifests *m)
 {
 	struct err e = { 0 };
-	int r = m->files_dir ? dir_each(AT_FDCWD, m->files_dir, PROJECTS_MAX * 8, clean_project, m,
-					&e)
-			     : 0;
+	int r = m->files_dir
+			? dir_each(AT_FDCWD, m->files_dir, PROJECTS_MAX * 8, clean_project, m, &e)
+			: 0;
 
 	if (r < 0 && r != -ENOENT)
 		log_warn("manifest: %s", err_text(&e));

@@ -23,8 +23,8 @@ struct place place_at(const struct place *p, const char *key, size_t index)
 
 int value_wrong(const struct place *p, const struct yaml_node *n, const char *want, struct err *e)
 {
-	return yaml_err(n ? n->doc : p->doc, n ? n->line : 1, p->path, e, "expected %s, not %s", want,
-			yaml_kind_name(n));
+	return yaml_err(n ? n->doc : p->doc, n ? n->line : 1, p->path, e, "expected %s, not %s",
+			want, yaml_kind_name(n));
 }
 
 static int no_memory(const struct place *p, struct err *e)
@@ -45,8 +45,9 @@ int value_bool(const struct place *p, const struct yaml_node *n, bool *ret, stru
 		const char *word;
 		bool value;
 	} words[] = {
-		{ "true", true }, { "yes", true }, { "on", true },   { "y", true },   { "1", true },
-		{ "false", false }, { "no", false }, { "off", false }, { "n", false }, { "0", false },
+		{ "true", true }, { "yes", true },    { "on", true },  { "y", true },
+		{ "1", true },	  { "false", false }, { "no", false }, { "off", false },
+		{ "n", false },	  { "0", false },
 	};
 
 	if (yaml_bool(n, ret) == 0)
@@ -285,9 +286,9 @@ int value_map(const struct place *p, const struct yaml_node *n, const struct key
 			continue;
 		near = row ? NULL : nearest(key, rows, n_rows);
 		if (!row)
-			return yaml_err(n->pairs[i].value->doc, n->pairs[i].line, at.path, e, "unknown key%s%s%s",
-					near ? "; did you mean '" : "", near ? near : "",
-					near ? "'?" : "");
+			return yaml_err(n->pairs[i].value->doc, n->pairs[i].line, at.path, e,
+					"unknown key%s%s%s", near ? "; did you mean '" : "",
+					near ? near : "", near ? "'?" : "");
 		if (yaml_is_null(n->pairs[i].value))
 			continue;
 		r = read_value(row, target, &at, n->pairs[i].value, e);

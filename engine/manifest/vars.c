@@ -49,10 +49,11 @@ static const char *look_up(const struct lookup *l, const char *name)
 
 static int wrong_form(const char *at, struct err *e)
 {
-	return err_set(e, EINVAL,
-		       "invalid interpolation format at '%.40s': expected $NAME or ${NAME}; a dollar "
-		       "sign itself is written $$",
-		       at);
+	return err_set(
+		e, EINVAL,
+		"invalid interpolation format at '%.40s': expected $NAME or ${NAME}; a dollar "
+		"sign itself is written $$",
+		at);
 }
 
 /* Behind the closing brace of a word; NULL when there is none. */

@@ -33,10 +33,10 @@ DEFINE_CLEANUP_VALUE(struct vars, vars_free)
  * v->missing. -EINVAL with what is wrong (no place). */
 int vars_expand(struct vars *v, const char *text, char **ret, struct err *e);
 
-/* An env file into *env: KEY=value, "export ", comments, quotes (in double ones \n, \t, \" and their
- * kin), values over several lines in quotes, variables outside of single quotes: of v, then of *env.
- * A KEY alone takes its value from v, or is left out. `raw`: lines KEY=value as they are. `file` is
- * for errors ("FILE:LINE: what"). */
+/* An env file into *env: KEY=value, "export ", comments, quotes (in double ones \n, \t, \" and
+ * their kin), values over several lines in quotes, variables outside of single quotes: of v,
+ * then of *env. A KEY alone takes its value from v, or is left out. `raw`: lines KEY=value as
+ * they are. `file` is for errors ("FILE:LINE: what"). */
 int env_file_read(const char *text, const char *file, bool raw, struct vars *v, char ***env,
 		  struct err *e);
 
