@@ -25,6 +25,7 @@
 #include "engine/files/files.h"
 #include "engine/http/tls.h"
 #include "engine/manifest/manifest.h"
+#include "engine/registry/registry.h"
 #include "engine/runtime/runtime.h"
 #include "engine/shim/client.h"
 #include "engine/shim/logpack.h"
@@ -50,6 +51,7 @@ static const struct role workers[] = {
 	{ "unpack", image_unpack_worker },
 	{ "store", image_store_worker },
 	{ "save", image_save_worker },
+	{ "fetch", registry_fetch_worker },
 	{ "volume", volume_worker_main },
 	{ "remove", container_remove_worker },
 	{ FILES_WORKER, files_worker_main },
@@ -91,6 +93,7 @@ struct daemon {
 	char *boot_id;
 	char *machine_id;
 	char *listen; /* address of the API over TCP */
+	char **settings; /* lines of system.yaml; NULL: there are none to be had */
 	struct remap remap; /* engine.userns-remap */
 	struct signal_event term, power;
 };
@@ -138,6 +141,13 @@ static int make_modules(struct daemon *d, struct err *e)
 	};
 	int r = images_new(&images, &en->images, e);
 
+	if (r == 0)
+		r = registry_new(&(struct registry_config){ .loop = en->loop,
+							    .images = en->images,
+							    .settings = d->settings,
+							    .ca_bundle = PATH_CA_BUNDLE,
+							    .certs_dir = PATH_CERTS_D },
+				 &en->registry, e);
 	if (r == 0)
 		r = nets_new(en->loop, &nets, &en->nets, e);
 	if (r == 0)
@@ -193,7 +203,7 @@ static void settle_remap(struct daemon *d, char *const *list)
 
 static void read_settings(struct daemon *d)
 {
-	_cleanup_(strv_free) char **list = NULL;
+	char **list = NULL;
 	struct err e = { 0 };
 	const char *listen = NULL;
 
@@ -202,6 +212,7 @@ static void read_settings(struct daemon *d)
 	else
 		listen = strv_env_get(list, "api.listen");
 	settle_remap(d, list);
+	d->settings = list;
 	d->listen = str_dup(listen ? listen : API_LISTEN_DEFAULT);
 }
 
@@ -314,6 +325,7 @@ static void end_engine(struct daemon *d)
 	manifests_free(d->en.manifests);
 	containers_free(d->en.containers);
 	images_free(d->en.images);
+	registry_free(d->en.registry);
 	volumes_free(d->en.volumes);
 	nets_free(d->en.nets);
 	events_free(d->en.events);
@@ -322,6 +334,7 @@ static void end_engine(struct daemon *d)
 	free(d->boot_id);
 	free(d->machine_id);
 	free(d->listen);
+	strv_free(d->settings);
 }
 
 static int engine_main(void)

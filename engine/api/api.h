@@ -18,6 +18,7 @@
 #include "engine/image/image.h"
 #include "engine/manifest/manifest.h"
 #include "engine/net/net.h"
+#include "engine/registry/registry.h"
 #include "engine/volume/volume.h"
 
 /* What is announced; docker-wire.md says why not more. Newer clients come down to it. */
@@ -33,6 +34,7 @@ struct engine {
 	struct loop *loop;
 	struct events *events;
 	struct images *images;
+	struct registry *registry;
 	struct nets *nets;
 	struct volumes *volumes;
 	struct containers *containers;

@@ -20,5 +20,8 @@
 #define PATH_CONTAINER_INIT "/usr/libexec/docker-init"
 /* PID 1 writes it; /etc/resolv.conf is a link to it. */
 #define PATH_RESOLV_CONF "/run/skerry/resolv.conf"
+/* Whom registries' certificates may be signed by, and Docker's folders for single ones. */
+#define PATH_CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
+#define PATH_CERTS_D "/etc/docker/certs.d"
 
 #endif

@@ -106,6 +106,49 @@ static bool is_bool(const char *s)
 	return str_eq(s, "true") || str_eq(s, "false");
 }
 
+/* "https://mirror.example:5000/", without a user name */
+static bool is_url(const char *s)
+{
+	const char *host = str_starts(s, "https://")  ? s + 8
+			   : str_starts(s, "http://") ? s + 7
+						      : "";
+
+	return *host && *host != '/' && *host != ':' && !strchr(host, '@') && !strpbrk(s, "?#\"\\");
+}
+
+/* As above; "http://name:password@proxy.example:3128" may stand here. */
+static bool is_proxy(const char *s)
+{
+	return (str_starts(s, "http://") || str_starts(s, "https://")) && strchr(s, '/')[2] &&
+	       !strpbrk(s, "?#\"\\");
+}
+
+/* "registry.example", "registry.example:5000", "192.0.2.0/24" */
+static bool is_registry(const char *s)
+{
+	return *s && !strstr(s, "//") && !strpbrk(s, "@?#\"\\") &&
+	       (!strchr(s, '/') || is_prefix(s));
+}
+
+static bool is_file(const char *s)
+{
+	return s[0] == '/' && s[1];
+}
+
+static bool is_count(const char *s)
+{
+	uint64_t v;
+
+	return str_to_u64(s, &v) == 0 && v >= 1 && v <= 64;
+}
+
+static bool is_number(const char *s)
+{
+	uint64_t v;
+
+	return str_to_u64(s, &v) == 0 && v >= 1 && v <= INT32_MAX;
+}
+
 static bool is_remap(const char *s)
 {
 	struct remap m;
@@ -137,6 +180,21 @@ static const struct setting {
 	{ "api.listen", ONE, is_listen, "an address and port such as 0.0.0.0:2376" },
 	{ "engine.userns-remap", ONE, is_remap,
 	  "default, or a first id and how many (both from 65536) such as 100000:65536" },
+	{ "engine.registry.mirrors", LIST, is_url, "an address such as https://mirror.example" },
+	{ "engine.registry.insecure-registries", LIST, is_registry,
+	  "a registry such as registry.example:5000, or a network such as 192.0.2.0/24" },
+	{ "engine.registry.certificates", LIST, is_file,
+	  "a file of certificates such as /etc/skerry/pki/registry-ca.pem" },
+	{ "engine.registry.token-hosts", LIST, is_host, "a host such as auth.example.org" },
+	{ "engine.registry.http-proxy", ONE, is_proxy,
+	  "an address such as http://proxy.example:3128" },
+	{ "engine.registry.https-proxy", ONE, is_proxy,
+	  "an address such as http://proxy.example:3128" },
+	{ "engine.registry.no-proxy", LIST, is_registry,
+	  "a host, a domain such as .example.org, a network such as 192.0.2.0/24, or *" },
+	{ "engine.registry.max-concurrent-downloads", ONE, is_count, "a number from 1 to 64" },
+	{ "engine.registry.least-speed", ONE, is_number, "bytes per second such as 1024" },
+	{ "engine.registry.least-speed-seconds", ONE, is_number, "seconds such as 60" },
 };
 
 /* Compares "network.links.*.mtu" with "network.links.eth0.mtu"; `prefix`: whether path may end

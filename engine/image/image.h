@@ -240,6 +240,11 @@ struct image_platform {
 	const char *os, *architecture, *variant;
 };
 
+/* What an image must be to leave the store: of the platform (NULL: any; ENOENT in Docker's words),
+ * its layers' archives kept (EOPNOTSUPP; verb: "saved", "pushed"). */
+int image_check_platform(const struct image *img, const struct image_platform *p, struct err *e);
+int image_check_kept(const struct image *img, const char *verb, struct err *e);
+
 /* Writes the images that `refs` (NULL-terminated) name into one tar, docker-archive and OCI layout
  * at once. A name with a tag gives the image that name, one without a tag all tags that it has, an
  * id none. ENOENT in Docker's words; EOPNOTSUPP when a layer's archive was not kept (a store in
@@ -252,6 +257,17 @@ size_t image_save_read(struct image_save *sv, void *buf, size_t size);
 void image_save_pause(struct image_save *sv, bool paused);
 /* Ends it; done() is not called. Harmless when it is over or never began. */
 void image_save_cancel(struct image_save *sv);
+
+/* What a push sends, in registry/. Opens a blob (a layer's archive, a config): a new descriptor,
+ * and its size. ENOENT once its image has gone. */
+int images_open_blob(struct images *s, const char *digest, int64_t *ret_size, struct err *e);
+/* The manifest (manifest.h) with which the image goes out. The caller frees *ret in any case. */
+struct manifest;
+int images_manifest(struct images *s, const struct image *img, struct manifest *ret, struct err *e);
+/* The repository's name (its tag does not matter) has the image under this digest from now on. */
+struct ref;
+int images_add_digest(struct images *s, const char *id, const struct ref *repository,
+		      const char *digest, struct err *e);
 
 enum { IMAGE_REMOVE_FORCE = 1, IMAGE_REMOVE_NO_PRUNE = 2 };
 /* DELETE /images/{ref}: takes the name away, and the image with its unshared layers when that

@@ -201,6 +201,22 @@ int record_remove_name(struct images *s, struct stored *st, const char *name, st
 	return record_familiar(st) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
 }
 
+int record_add_digest(struct images *s, struct stored *st, const char *name, struct err *e)
+{
+	int r;
+
+	if (strv_add(&st->digest_names, name) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	r = record_write_image(s, st, e);
+	if (r == 0 && map_put(&s->by_name, name, st, NULL) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r < 0) {
+		list_remove_text(st->digest_names, name);
+		return r;
+	}
+	return record_familiar(st) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+}
+
 int record_remove_digest(struct images *s, struct stored *st, const char *name, struct err *e)
 {
 	int r;

@@ -380,6 +380,7 @@ static int init(struct images *s, const struct images_config *cfg, struct err *e
 	list_init(&s->saves);
 	list_init(&s->jobs);
 	list_init(&s->ensures);
+	list_init(&s->intakes);
 	if (!s->dir || (cfg->archive_dirs && !s->archive_dirs))
 		return err_set(e, ENOMEM, "out of memory");
 	r = open_dirs(s, cfg->keep_blobs, e);
@@ -439,6 +440,7 @@ void images_free(struct images *s)
 	saves_stop(s, &(const struct err){ .code = ECANCELED, .text = "the engine stops" });
 	stop_all(&s->ensures);
 	stop_all(&s->jobs);
+	stop_all(&s->intakes);
 	trash_close(s);
 	archives_free(s);
 	free_index(s);

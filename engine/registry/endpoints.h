@@ -19,8 +19,6 @@
 
 #define HUB_DOMAIN "docker.io"
 #define HUB_HOST "registry-1.docker.io"
-#define HUB_LOGIN \
-	"https://index.docker.io/v1/" /* what Docker's clients file its credentials under */
 
 enum { ENDPOINTS_MAX = 16, REGISTRY_URL_MAX = 2048 };
 
@@ -31,6 +29,7 @@ struct registry_settings {
 	char **certificates; /* files of CAs that are trusted besides the machine's */
 	char *http_proxy, *https_proxy; /* "http://proxy.example:3128"; NULL: none */
 	char **no_proxy; /* "example.org", ".example.org", "192.0.2.0/24", "*" */
+	char **token_hosts; /* further hosts that may be asked for tokens with credentials */
 	size_t downloads; /* layers at the same time */
 	int64_t speed_bytes; /* slower than this ... */
 	int64_t speed_seconds; /* ... for so long ends an attempt */
@@ -41,7 +40,7 @@ void registry_settings_free(struct registry_settings *s);
 DEFINE_CLEANUP_VALUE(struct registry_settings, registry_settings_free)
 
 struct endpoint {
-	char *base; /* "https://registry-1.docker.io", no slash at its end */
+	char *base; /* "https://registry.example:5000", no slash at its end */
 	bool mirror; /* gets no credentials */
 	bool insecure; /* TLS need not be verified, and plain HTTP will do */
 };
@@ -73,6 +72,9 @@ int url_parts(const char *url, struct url_parts *ret, struct err *e);
 /* Same scheme, host and port. */
 bool url_same_origin(const char *a, const char *b);
 
+/* Whether two hosts are the same, or have their last two labels in common: whom one trusts with
+ * credentials, one may trust through the other. */
+bool host_same_site(const char *a, const char *b);
 /* Whether host[:port] is one that may do without TLS. */
 bool is_insecure(char *const *insecure, const char *host, unsigned port);
 /* Whether the address goes straight, not through the proxy. */

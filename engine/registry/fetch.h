@@ -38,7 +38,8 @@ struct fetch_spec {
 struct fetch_memory {
 	char *token; /* bearer token */
 	int endpoint; /* index in the place's endpoints + 1 of the one that has it; 0: any */
-	bool plain; /* that one speaks HTTP without TLS */
+	bool plain; /* that one speaks HTTP without TLS, */
+	bool basic; /* and wants name and password with each request */
 };
 void fetch_memory_free(struct fetch_memory *m);
 

@@ -19,6 +19,9 @@
 #include "init/base/err.h"
 #include "init/base/loop.h"
 
+#define HUB_LOGIN \
+	"https://index.docker.io/v1/" /* what clients file Docker Hub's credentials under */
+
 struct registry; /* the module */
 
 struct registry_config {
@@ -49,6 +52,8 @@ struct registry_auth {
 void registry_auth_read(const char *header, struct registry_auth *ret);
 /* The same from the object itself (POST /auth, members of X-Registry-Config). -EINVAL. */
 int registry_auth_read_object(yyjson_val *object, struct registry_auth *ret, struct err *e);
+/* `from` may be NULL. */
+int registry_auth_copy(const struct registry_auth *from, struct registry_auth *to, struct err *e);
 void registry_auth_free(struct registry_auth *a);
 DEFINE_CLEANUP_VALUE(struct registry_auth, registry_auth_free)
 
@@ -75,7 +80,19 @@ int registry_login(struct registry *reg, const struct registry_auth *auth, struc
 /* Harmless when it does not run. */
 void registry_login_cancel(struct registry_login *l);
 
-/* What /info tells: the mirrors of Docker Hub, and the registries without TLS. */
+/* What an address has, without credentials, into a descriptor (of a pipe). */
+struct registry_download {
+	void (*progress)(struct registry_download *d, int64_t current,
+			 int64_t total); /* bytes; total -1: not known. May be NULL */
+	void (*done)(struct registry_download *d, int r, const struct err *e);
+	struct download_job *job; /* internal */
+};
+/* fd stays the caller's. EINVAL for what is no http or https address. */
+int registry_download(struct registry *reg, const char *url, int fd, struct registry_download *d,
+		      struct err *e);
+void registry_download_cancel(struct registry_download *d); /* harmless when it does not run */
+
+/* What /info tells: the mirrors of Docker Hub, and the registries without TLS. NULL: none. */
 char *const *registry_mirrors(const struct registry *reg);
 char *const *registry_insecure(const struct registry *reg);
 

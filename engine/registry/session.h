@@ -60,6 +60,7 @@ struct answer {
 	char uuid[128]; /* Docker-Upload-UUID */
 	char content_range[64];
 	int64_t length; /* Content-Length, -1 */
+	bool denied; /* 401 because the token does not reach far enough */
 	int64_t got; /* bytes that went to text or write_fd */
 	struct buf error; /* the body of another status than 2xx */
 };
@@ -84,6 +85,9 @@ size_t session_endpoint(const struct session *s);
 bool session_may_retry(struct session *s, int error);
 /* The scope of tokens from now on: "repository:a/b:pull"; more than one parted by blanks. */
 int session_set_scope(struct session *s, const char *scope, struct err *e);
+/* Asks for a refresh token with the next bearer token; what came of it, or NULL. */
+void session_want_refresh(struct session *s);
+const char *session_refresh(const struct session *s);
 /* Tells the engine how far it is, at most five times a second unless it is the end. */
 void session_progress(struct session *s, int64_t current, int64_t total);
 /* Writes the member "memory" of the result (fetch.h). */
@@ -94,5 +98,9 @@ int fetch_resolve(struct session *s, struct worker_call *call, yyjson_val *args,
 int fetch_blob(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
 int fetch_login(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
 int fetch_address(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
+int fetch_upload(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
+int fetch_manifest(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
+int fetch_describe(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
+int fetch_search(struct session *s, struct worker_call *call, yyjson_val *args, struct err *e);
 
 #endif

@@ -80,10 +80,13 @@ def digest_header(text):
     return answer
 
 
-def endless(block=b" " * 65536, headers=None):
-    """A body that never ends, in chunks; ends with the connection or the server."""
+def endless(block=b" " * 65536, headers=None, blob=False):
+    """A body that never ends, in chunks; ends with the connection or the server. blob: begins as the right one."""
     def answer(handler):
         handler.head(200, {"Transfer-Encoding": "chunked", **(headers or {})}, None)
+        if blob:
+            data = handler.server.blobs[handler.now.ref]
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         while not handler.server.ended.is_set():
             with handler.server.lock:
                 handler.now.sent += len(block)
@@ -197,8 +200,10 @@ def huge_token(size):
 
 
 def refuse_upload_after(count):
-    """Ends an upload's connection after so many bytes of its body."""
+    """Ends an upload's connection after so many bytes of its body; a shorter one goes through."""
     def answer(handler):
+        if int(handler.headers.get("Content-Length") or 0) < count:
+            return False
         got = 0
         for block in handler.body():
             got += len(block)

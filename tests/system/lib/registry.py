@@ -106,7 +106,8 @@ def make(layers, config=None, kind="docker", compress="gzip", spoil=None, platfo
     blobs = [pack(item, compress) for item in layers]
     document = manifest_of(text, blobs, types, types[compress])
     if spoil:
-        document = spoil(document) or document
+        changed = spoil(document)
+        document = document if changed is None else changed
     raw = document if isinstance(document, bytes) else json.dumps(document).encode()
     return Image(raw, types["manifest"], text, blobs, {digest(item): item for item in [text, *blobs]})
 
@@ -278,7 +279,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         scheme, _space, token = (self.headers.get("Authorization") or "").partition(" ")
         if scheme.lower() == "bearer" and server.token_covers(token, scope):
             return True
-        self.error(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": self.challenge(scope)})
+        few = ',error="insufficient_scope"' if token in server.tokens else ""
+        self.error(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": self.challenge(scope) + few})
         return False
 
     def challenge(self, scope):
@@ -290,7 +292,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         fields = self.now.query
         name = self.user()
         if self.command == "POST":
-            fields = urllib.parse.parse_qs(b"".join(self.body()).decode())
+            fields = self.now.query = urllib.parse.parse_qs(b"".join(self.body()).decode())
             grant = fields.get("grant_type", [""])[0]
             if grant == "refresh_token":
                 name = self.server.refresh.get(fields.get("refresh_token", [""])[0])
