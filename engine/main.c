@@ -95,7 +95,6 @@ static const struct role roles[] = {
 
 struct daemon {
 	struct engine en;
-	struct manifests *manifests;
 	struct tls_context *tls;
 	char *boot_id;
 	char *machine_id;
@@ -124,18 +123,6 @@ static const char *user_of_image(const char *image_id, bool *ret_running, void *
 	struct daemon *d = data;
 
 	return containers_use_image(d->en.containers, image_id, ret_running);
-}
-
-static void write_manifests(void *data, struct json_writer *w)
-{
-	struct daemon *d = data;
-
-	if (d->manifests) {
-		manifests_write(d->manifests, w);
-	} else {
-		json_begin_array(w);
-		json_end_array(w);
-	}
 }
 
 static int make_modules(struct daemon *d, struct err *e)
@@ -264,6 +251,8 @@ static void restored(void *data)
 	struct daemon *d = data;
 	const struct manifests_config cfg = {
 		.dir = PATH_COMPOSE,
+		.files_dir = PATH_STATE "/manifests",
+		.remap = d->remap,
 		.loop = d->en.loop,
 		.containers = d->en.containers,
 		.images = d->en.images,
@@ -273,10 +262,10 @@ static void restored(void *data)
 	};
 	struct err e = { 0 };
 
-	if (manifests_new(&cfg, &d->manifests, &e) < 0)
+	if (manifests_new(&cfg, &d->en.manifests, &e) < 0)
 		log_error("manifests: %s", err_text(&e));
 	else
-		manifests_start(d->manifests);
+		manifests_start(d->en.manifests);
 }
 
 static void on_term(struct signal_event *ev, const struct signalfd_siginfo *info)
@@ -300,8 +289,8 @@ static void on_power(struct signal_event *ev, const struct signalfd_siginfo *inf
 
 	(void)info;
 	log_info("stopping all containers");
-	if (d->manifests)
-		manifests_stop(d->manifests);
+	if (d->en.manifests)
+		manifests_stop(d->en.manifests);
 	containers_stop_all(d->en.containers, all_stopped, d);
 }
 
@@ -340,8 +329,6 @@ static int start_engine(struct daemon *d, struct err *e)
 	d->en.init_program = PATH_CONTAINER_INIT;
 	d->en.boot_json = PATH_BOOT_JSON;
 	d->en.machine_id = d->machine_id;
-	d->en.write_manifests = write_manifests;
-	d->en.manifests = d;
 	read_settings(d);
 	if (r == 0)
 		r = watch_signals(d, e);
@@ -362,7 +349,7 @@ static void end_engine(struct daemon *d)
 {
 	timer_clear(&d->reserve);
 	api_close(&d->en);
-	manifests_free(d->manifests);
+	manifests_free(d->en.manifests);
 	containers_free(d->en.containers);
 	images_free(d->en.images);
 	registry_free(d->en.registry);

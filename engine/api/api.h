@@ -16,6 +16,7 @@
 #include "engine/container/events.h"
 #include "engine/http/server.h"
 #include "engine/image/image.h"
+#include "engine/manifest/manifest.h"
 #include "engine/net/net.h"
 #include "engine/registry/registry.h"
 #include "engine/volume/volume.h"
@@ -38,9 +39,7 @@ struct engine {
 	struct volumes *volumes;
 	struct containers *containers;
 
-	/* GET /skerry/manifests: writes one JSON value. NULL: an empty list. */
-	void (*write_manifests)(void *data, struct json_writer *w);
-	void *manifests;
+	struct manifests *manifests; /* NULL until the containers are restored */
 
 	const char *state_dir; /* shown as DockerRootDir */
 	const char *init_program; /* shown as InitBinary; NULL: none */

@@ -163,6 +163,10 @@ void volumes_remove(struct http_req *r);
 
 void skerry_boot(struct http_req *r);
 void skerry_manifests(struct http_req *r);
+void skerry_manifest_show(struct http_req *r);
+void skerry_manifest_put(struct http_req *r);
+void skerry_manifest_confirm(struct http_req *r);
+void skerry_manifest_remove(struct http_req *r);
 
 /* Answers of one kind, the text in the route's tag. */
 void answer_unsupported(struct http_req *r); /* 501; tag: what, or NULL for the method and path */

@@ -6,6 +6,7 @@
  * not "page not found", which would mean another kind of server.
  */
 #include "engine/api/inside.h"
+#include "engine/data/yaml.h"
 
 #include <sys/un.h>
 
@@ -157,6 +158,13 @@ const struct http_route api_routes[] = {
 	/* ours */
 	GET("/skerry/boot", skerry_boot),
 	GET("/skerry/manifests", skerry_manifests),
+	GET("/skerry/manifests/{name}", skerry_manifest_show),
+	{ .method = "PUT",
+	  .pattern = "/skerry/manifests/{name}",
+	  .handler = skerry_manifest_put,
+	  .limit = YAML_SIZE_MAX },
+	POST("/skerry/manifests/{name}/confirm", skerry_manifest_confirm),
+	DELETE("/skerry/manifests/{name}", skerry_manifest_remove),
 };
 const size_t api_n_routes = ARRAY_SIZE(api_routes);
 

@@ -110,6 +110,7 @@ const char *container_health(const struct container *c);
 /* The label whose value "true" restarts what stays unhealthy. */
 #define HEALTH_LABEL_HEAL "skerry.autoheal"
 int64_t container_created_ns(const struct container *c);
+int64_t container_started_ns(const struct container *c); /* the last time; 0: never */
 bool container_tty(const struct container *c);
 bool container_open_stdin(const struct container *c);
 const char *container_image_id(const struct container *c); /* "sha256:..." */

@@ -215,6 +215,11 @@ int64_t container_created_ns(const struct container *c)
 	return c->created_ns;
 }
 
+int64_t container_started_ns(const struct container *c)
+{
+	return c->rec.started_ns;
+}
+
 bool container_tty(const struct container *c)
 {
 	return c->asked.config.tty;

@@ -56,7 +56,7 @@ static void keep_previous(struct service_run *run)
 
 static void image_failed(struct service_run *run, const char *text)
 {
-	service_failed(run, run->want->image_line, "image", text);
+	service_failed(run, run->want->image_at, "image", text);
 	keep_previous(run);
 }
 
@@ -76,7 +76,8 @@ static void pull_failed(struct service_run *run, const struct err *e)
 	if (!str_eq(run->pull_error, err_text(e)))
 		log_error(
 			"manifest: %s:%d: services.%s.image: %s (the image that is there is used)",
-			run->project->file, run->want->image_line, run->want->name, err_text(e));
+			run->want->image_at.file, run->want->image_at.line, run->want->name,
+			err_text(e));
 	str_set(&run->pull_error, err_text(e));
 	run->pull_ms = run->pull_ms ? MIN(run->pull_ms * 2, (int64_t)RETRY_MAX_MS) : RETRY_FIRST_MS;
 	timer_set(m->cfg.loop, &run->pull_retry, run->pull_ms);

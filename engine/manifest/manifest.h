@@ -15,6 +15,7 @@
 #define SKERRY_MANIFEST_MANIFEST_H
 
 #include "engine/container/container.h"
+#include "engine/data/remap.h"
 #include "engine/image/image.h"
 #include "engine/net/net.h"
 #include "engine/registry/registry.h"
@@ -24,6 +25,8 @@ struct manifests;
 
 struct manifests_config {
 	const char *dir; /* /etc/skerry/compose */
+	const char *files_dir; /* configs, secrets and trials; on the disk of the state */
+	struct remap remap; /* of new containers */
 	struct loop *loop;
 	struct containers *containers;
 	struct images *images;
@@ -43,8 +46,36 @@ void manifests_start(struct manifests *m);
 void manifests_stop(struct manifests *m);
 /* The array of GET /skerry/manifests (name: of the project, or of the file while it was never
  * good): [{"name","file","state":"ok"|"error"|"working","error":null|text,"line":N|null,
- * "services":[{"name","state","container":id|null,"error":null|text}]}]. The running services of
- * a file with an error are those of its last good version. */
+ * "trial_until":null|time,"warnings":[text],
+ * "services":[{"name","number","state","container":id|null,"error":null|text}]}]. The running
+ * services of a file with an error are those of its last good version; a service without containers
+ * has the state "off". */
 void manifests_write(const struct manifests *m, struct json_writer *w);
+
+/* ---- files over the API (store.c). `name` is a file's, without .yaml. ---- */
+
+enum { MANIFEST_TRIAL_MAX = 86400 }; /* s */
+
+struct manifest_put {
+	const char *name;
+	const char *text;
+	size_t len;
+	bool dry_run; /* only the plan */
+	int64_t trial; /* s until it goes back by itself; 0: it stays */
+};
+
+/* Stores the file, durably, and begins to apply it. w gets the plan: {"name","file","warnings":[],
+ * "services":[{"service","container","action":"create"|"recreate"|"restart"|"keep"}],
+ * "removed":[container]}. Returns 1 for a new file, 0 for another version. A file with an error is
+ * not stored: -EINVAL with its place; -EEXIST when another file has the project's name. */
+int manifests_put(struct manifests *m, const struct manifest_put *put, struct json_writer *w,
+		  struct err *e);
+/* The version on trial stays. -ENOENT. */
+int manifests_confirm(struct manifests *m, const char *name, struct err *e);
+/* Removes the file; its containers follow. -ENOENT. */
+int manifests_remove(struct manifests *m, const char *name, struct err *e);
+/* The object of the list, with the file's text as "content". -ENOENT. */
+int manifests_show(const struct manifests *m, const char *name, struct json_writer *w,
+		   struct err *e);
 
 #endif

@@ -543,6 +543,35 @@ TEST(boot_and_manifests)
 	CHECK(answers(&w, "GET /skerry/boot", NULL, "200", "\r\n\r\n{\"warnings\":[]}"));
 }
 
+TEST(files_of_declared_containers)
+{
+	static const char text[] = "services: {}";
+	WORLD();
+
+	CHECK(answers(&w, "PUT /skerry/manifests/shop", text, "503", "the engine is starting"));
+	CHECK(answers(&w, "DELETE /skerry/manifests/shop", NULL, "503", "the engine is starting"));
+	w.en.manifests = (struct manifests *)&w;
+	CHECK(answers(&w, "GET /skerry/manifests", NULL, "200", "[\"shop\"]"));
+	CHECK(answers(&w, "PUT /skerry/manifests/shop", text, "201", "{}"));
+	CHECK_STR(fake.asked, "put shop services: {} dry=0 try=0");
+	CHECK(answers(&w, "PUT /v1.51/skerry/manifests/old?dry-run=1&try=30", text, "200", "{}"));
+	CHECK_STR(fake.asked, "put old services: {} dry=1 try=30");
+	CHECK(answers(&w, "PUT /skerry/manifests/shop?try=0", text, "400",
+		      "try: expected seconds from 1 to 86400"));
+	CHECK(answers(&w, "PUT /skerry/manifests/shop?try=soon", text, "400", "try"));
+	CHECK(answers(&w, "PUT /skerry/manifests/bad", text, "400",
+		      "/etc/bad.yaml:3: services.a.imagee: unknown key"));
+	CHECK(answers(&w, "PUT /skerry/manifests/twice", text, "409", "declared already"));
+	CHECK(answers(&w, "GET /skerry/manifests/shop", NULL, "200", "\"name\":\"shop\""));
+	CHECK(answers(&w, "GET /skerry/manifests/nope", NULL, "404", "no such manifest: nope"));
+	CHECK(answers(&w, "POST /skerry/manifests/shop/confirm", NULL, "204", ""));
+	CHECK_STR(fake.asked, "confirm shop");
+	CHECK(answers(&w, "POST /skerry/manifests/nope/confirm", NULL, "404", "no such manifest"));
+	CHECK(answers(&w, "DELETE /skerry/manifests/shop", NULL, "204", ""));
+	CHECK_STR(fake.asked, "remove shop");
+	CHECK(answers(&w, "DELETE /skerry/manifests/nope", NULL, "404", "no such manifest"));
+}
+
 TEST(times_in_queries)
 {
 	int64_t ns = -1;

@@ -741,4 +741,59 @@ int volume_remove(struct volumes *vs, const char *name, unsigned int users, cons
 	return strcmp(name, "data") == 0 ? 0 : err_set(e, ENOENT, "get %s: no such volume", name);
 }
 
+/* ---- declared containers ---- */
+
+void manifests_write(const struct manifests *m, struct json_writer *w)
+{
+	(void)m;
+	json_begin_array(w);
+	json_str(w, "shop");
+	json_end_array(w);
+}
+
+int manifests_put(struct manifests *m, const struct manifest_put *put, struct json_writer *w,
+		  struct err *e)
+{
+	(void)m;
+	if (str_eq(put->name, "bad"))
+		return err_set(e, EINVAL, "/etc/bad.yaml:3: services.a.imagee: unknown key");
+	if (str_eq(put->name, "twice"))
+		return err_set(e, EEXIST, "the project is declared already");
+	snprintf(fake.asked, sizeof(fake.asked), "put %s %.40s dry=%d try=%lld", put->name,
+		 put->text, put->dry_run, (long long)put->trial);
+	json_begin_object(w);
+	json_end_object(w);
+	return !str_eq(put->name, "old");
+}
+
+static int manifest_asked(const char *verb, const char *name, struct err *e)
+{
+	if (str_eq(name, "nope"))
+		return err_set(e, ENOENT, "no such manifest: nope");
+	snprintf(fake.asked, sizeof(fake.asked), "%s %s", verb, name);
+	return 0;
+}
+
+int manifests_confirm(struct manifests *m, const char *name, struct err *e)
+{
+	(void)m;
+	return manifest_asked("confirm", name, e);
+}
+
+int manifests_remove(struct manifests *m, const char *name, struct err *e)
+{
+	(void)m;
+	return manifest_asked("remove", name, e);
+}
+
+int manifests_show(const struct manifests *m, const char *name, struct json_writer *w,
+		   struct err *e)
+{
+	(void)m;
+	json_begin_object(w);
+	json_member_str(w, "name", name);
+	json_end_object(w);
+	return manifest_asked("show", name, e);
+}
+
 #endif

@@ -15,7 +15,7 @@
 
 static int parse(const char *text, struct compose_project **p, struct err *e)
 {
-	return compose_parse(text, strlen(text), FILE_NAME, p, e);
+	return compose_parse(text, strlen(text), FILE_NAME, NULL, p, NULL, e);
 }
 
 static const struct mount_request *mount_of(const struct compose_service *s, size_t i)
@@ -96,7 +96,11 @@ TEST(the_create_request)
 			"    volumes: ['data:/d', '/srv:/s:ro']\nvolumes:\n  data:\n",
 			&p, &e) == 0,
 		  "%s", err_text(&e));
-	CHECK_INT(compose_service_json(&p->services[0], "abc", &out), 0);
+	CHECK_INT(compose_service_json(
+			  &p->services[0],
+			  &(struct compose_stamp){ .hash = "abc", .number = 2, .name = "shop-a-2" },
+			  &out),
+		  0);
 	doc = yyjson_read(buf_text(&out), out.len, 0);
 	CHECK(doc);
 	create_config_init(&back);
@@ -341,7 +345,8 @@ TEST(errors)
 		  ":4: services.a.port: unknown key; did you mean 'ports'?" },
 		{ SERVICE("    zzzzzzzzzz: 1\n"), ":4: services.a.zzzzzzzzzz: unknown key" },
 		{ SERVICE("    build: .\n"),
-		  ":4: services.a.build: is not supported by this version of Skerry" },
+		  ":4: services.a.build: images are not built on this machine; build it elsewhere, "
+		  "load or push it, and name it by the key image" },
 		{ SERVICE("    mem_limit: lots\n"),
 		  ":4: services.a.mem_limit: expected a size such as 64m or 1g, not a text" },
 		{ SERVICE("    mem_limit: 1k\n"),
@@ -393,8 +398,6 @@ TEST(errors)
 		{ SERVICE("    ports: ['80:80:80:80']\n"), NULL },
 		{ SERVICE("    ports: [{published: 80}]\n"),
 		  ":4: services.a.ports[0]: the key target (the container's port) is missing" },
-		{ SERVICE("    deploy: {replicas: 3}\n"),
-		  ":4: services.a.deploy.replicas: only 1 is supported by this version of Skerry" },
 		{ "name: Bad Name\n" SERVICE(""), NULL },
 		{ SERVICE("    container_name: x\n  b: {image: i, container_name: x}\n"),
 		  ":5: services.b: service a has the same container_name 'x'" },
@@ -418,7 +421,8 @@ TEST(env_files)
 	struct err e = { 0 };
 
 	CHECK_INT(file_replace(AT_FDCWD, env, content, strlen(content), 0600, false, &e), 0);
-	CHECK_MSG(compose_parse(text, strlen(text), file, &p, &e) == 0, "%s", err_text(&e));
+	CHECK_MSG(compose_parse(text, strlen(text), file, NULL, &p, NULL, &e) == 0, "%s",
+		  err_text(&e));
 	CHECK_STR(strv_env_get(p->services[0].create.config.env, "A"), "1");
 	CHECK_STR(strv_env_get(p->services[0].create.config.env, "B"), "over");
 	CHECK_STR(strv_env_get(p->services[0].create.config.env, "C"), "x # y");
@@ -475,13 +479,14 @@ TEST(pull_policies)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		snprintf(text, sizeof(text), SERVICE("    pull_policy: %s\n"), rows[i].word);
-		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", &p, &e), 0);
+		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", NULL, &p, NULL, &e), 0);
 		CHECK_INT(p->services[0].pull, rows[i].pull);
 		CHECK_INT(p->services[0].pull_every, rows[i].every);
 		compose_free(take_ptr(p));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		snprintf(text, sizeof(text), SERVICE("    pull_policy: %s\n"), wrong[i]);
-		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", &p, &e), -EINVAL);
+		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", NULL, &p, NULL, &e),
+			  -EINVAL);
 	}
 }
