@@ -59,19 +59,6 @@ static void on_progress(struct image_op *op, const struct image_progress *line)
 
 /* ---- the end ---- */
 
-static void tell(struct pull *p)
-{
-	char name[REF_TEXT_MAX], bare[REF_TEXT_MAX];
-	const struct event_attr attr = { "name", bare };
-	const struct event ev = {
-		.type = "image", .action = "pull", .id = name, .attrs = &attr, .n_attrs = 1
-	};
-
-	ref_format_familiar(&p->ref, name);
-	ref_format_name(&p->ref, bare);
-	events_publish(engine_of(p->req)->events, &ev);
-}
-
 static void on_done(struct image_op *op, int code, const struct err *e)
 {
 	struct pull *p = container_of(op, struct pull, op);
@@ -80,7 +67,7 @@ static void on_done(struct image_op *op, int code, const struct err *e)
 
 	images_publish(engine_of(r), op->changes, op->n_changes);
 	if (code == 0)
-		tell(p);
+		events_publish_pull(engine_of(r)->events, &p->ref);
 	if (code < 0 && streaming)
 		api_error_line(r, &streaming, err_text(e));
 	free(p);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/data/json.h"
+#include "engine/data/ref.h"
 #include "engine/image/image.h"
 #include "init/base/clock.h"
 #include "init/base/str.h"
@@ -240,6 +241,19 @@ void events_publish_images(struct events *bus, const struct image_change *change
 		if (ev.action)
 			events_publish(bus, &ev);
 	}
+}
+
+void events_publish_pull(struct events *bus, const struct ref *ref)
+{
+	char name[REF_TEXT_MAX], bare[REF_TEXT_MAX];
+	const struct event_attr attr = { "name", bare };
+	const struct event ev = {
+		.type = "image", .action = "pull", .id = name, .attrs = &attr, .n_attrs = 1
+	};
+
+	ref_format_familiar(ref, name);
+	ref_format_name(ref, bare);
+	events_publish(bus, &ev);
 }
 
 void events_subscribe(struct events *bus, struct event_sub *sub)

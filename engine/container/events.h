@@ -23,6 +23,7 @@ enum {
 };
 
 struct image_change; /* engine/image/image.h */
+struct ref; /* engine/data/ref.h */
 
 struct event_attr {
 	const char *key, *value;
@@ -60,6 +61,8 @@ void events_publish_network(struct events *bus, const char *action, const char *
 void events_publish_volume(struct events *bus, const char *action, const char *name);
 /* What an operation of the image store changed; layers have no events. */
 void events_publish_images(struct events *bus, const struct image_change *changes, size_t n);
+/* An image was pulled by this reference. */
+void events_publish_pull(struct events *bus, const struct ref *ref);
 
 void events_subscribe(struct events *bus, struct event_sub *sub);
 void events_unsubscribe(struct event_sub *sub); /* harmless when not subscribed */

@@ -8,6 +8,7 @@
  *
  * Called by reconcile.c, from service_step.
  */
+#include "engine/data/ref.h"
 #include "engine/manifest/inside.h"
 #include "init/base/clock.h"
 #include "init/base/log.h"
@@ -87,14 +88,17 @@ static void pull_failed(struct service_run *run, const struct err *e)
 static void pull_done(struct image_op *op, int r, const struct err *e)
 {
 	struct service_run *run = container_of(op, struct service_run, image_op);
+	struct events *events = containers_events(run->project->m->cfg.containers);
+	struct ref ref;
 
 	run->busy = false;
-	events_publish_images(containers_events(run->project->m->cfg.containers), op->changes,
-			      op->n_changes);
+	events_publish_images(events, op->changes, op->n_changes);
 	if (r < 0) {
 		pull_failed(run, e);
 		return;
 	}
+	if (ref_parse(image_name(run), &ref, NULL) == 0)
+		events_publish_pull(events, &ref);
 	log_info("manifest: %s: service %s: %s is pulled", run->project->file, run->want->name,
 		 image_name(run));
 	str_set(&run->pull_error, NULL);
