@@ -5,14 +5,18 @@
  * tests/bench/run bakes it into an image and runs it on the console. It prints microseconds, and
  * behind them bytes where there are any: unpack FILE DIR (tar -x, sha256sum, sync), load FILE, pack
  * DIR (tar -c into sha256sum), save NAME, list ROUNDS (the median), remove NAME (bytes that the
- * file system has got back when the answer is there).
+ * file system has got back when the answer is there), fetch URL DIR (wget, gunzip, tar -x, sync),
+ * pull NAME (bytes: the most that engine and workers had in memory at a time, shared pages once).
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -23,7 +27,7 @@
 
 #define STORE "/var/lib/skerry/images"
 
-enum { BLOCK = 128 << 10, ROUNDS_MAX = 1000 };
+enum { BLOCK = 128 << 10, ROUNDS_MAX = 1000, SAMPLE_US = 100000 };
 
 static char block[BLOCK + 1];
 
@@ -162,6 +166,79 @@ static int64_t delete (const char *name, const char *unused)
 	return available() - before;
 }
 
+/* The first line of a file of a process, "" when it is gone. */
+static void read_of(const char *pid, const char *name, char *out, size_t size)
+{
+	char path[300];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, out, size - 1);
+	out[n < 0 ? 0 : n] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Proportional set size of the engine and its workers; shims are the containers'. */
+static int64_t engine_bytes(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	int64_t sum = 0;
+
+	while (proc && (entry = readdir(proc))) {
+		char comm[64], role[256], rollup[4096], *pss;
+
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+			continue;
+		read_of(entry->d_name, "comm", comm, sizeof(comm));
+		read_of(entry->d_name, "cmdline", role, sizeof(role));
+		if (strncmp(comm, "skerryd", 7) != 0 ||
+		    strcmp(role + strlen(role) + 1, "shim") == 0)
+			continue;
+		read_of(entry->d_name, "smaps_rollup", rollup, sizeof(rollup));
+		pss = strstr(rollup, "\nPss:");
+		if (pss)
+			sum += atoll(pss + 5) * 1024;
+	}
+	if (proc)
+		closedir(proc);
+	return sum;
+}
+
+static int64_t pull(const char *name, const char *unused)
+{
+	int64_t *most = mmap(NULL, sizeof(*most), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char path[512];
+	pid_t sampler;
+
+	(void)unused;
+	if (most == MAP_FAILED || (sampler = fork()) < 0)
+		die("sampler");
+	while (sampler == 0) {
+		int64_t now = engine_bytes();
+
+		*most = now > *most ? now : *most;
+		usleep(SAMPLE_US);
+	}
+	snprintf(path, sizeof(path), "/images/create?fromImage=%s", name);
+	ask("POST", path, -1, "Pulling from");
+	sync();
+	kill(sampler, SIGKILL);
+	waitpid(sampler, NULL, 0);
+	return *most;
+}
+
+static int64_t fetch(const char *url, const char *dir)
+{
+	shell("wget -qO- %s | gunzip -c | tar -xf - -C %s", url, dir);
+	sync();
+	return 0;
+}
+
 static int64_t list(const char *unused, const char *unused_too)
 {
 	(void)unused;
@@ -180,8 +257,8 @@ static const struct {
 	const char *name;
 	int64_t (*fn)(const char *a, const char *b);
 } measures[] = {
-	{ "unpack", unpack }, { "load", load }, { "pack", pack },
-	{ "save", save },     { "list", list }, { "remove", delete },
+	{ "unpack", unpack }, { "load", load },	    { "pack", pack },	{ "save", save },
+	{ "list", list },     { "remove", delete }, { "fetch", fetch }, { "pull", pull },
 };
 
 int main(int argc, char **argv)
@@ -205,6 +282,6 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	fprintf(stderr, "usage: images unpack FILE DIR | load FILE | pack DIR | save NAME | "
-			"list ROUNDS | remove NAME\n");
+			"list ROUNDS | remove NAME | fetch URL DIR | pull NAME\n");
 	return 2;
 }
