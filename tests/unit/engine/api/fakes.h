@@ -692,8 +692,10 @@ char *const *registry_insecure(const struct registry *reg)
 	return NULL;
 }
 int registry_push(struct registry *reg, const char *name, const char *tag,
-		  const struct registry_auth *auth, struct registry_push *p, struct err *e)
+		  const struct image_platform *platform, const struct registry_auth *auth,
+		  struct registry_push *p, struct err *e)
 {
+	(void)platform;
 	(void)reg;
 	(void)name;
 	(void)tag;

@@ -182,7 +182,7 @@ TEST(login_tells_the_verdict)
 	client_send(
 		&w,
 		"POST /auth HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
-		"Content-Length: 44\r\n\r\n{\"username\":\"ann\",\"serveraddress\":\"r:5000\"}");
+		"Content-Length: 43\r\n\r\n{\"username\":\"ann\",\"serveraddress\":\"r:5000\"}");
 	CHECK(PUMP(&w, fake.login));
 	CHECK_STR(fake.asked, "login r:5000 as ann");
 	fake.login->done(fake.login, 0, "tok", NULL);
