@@ -283,6 +283,7 @@ static int add_digest_names(struct images *s, struct stored *st, const struct pl
 		    map_put(&s->by_name, text, st, NULL) < 0)
 			return err_set(e, ENOMEM, "out of memory");
 	}
+	free(take_ptr(st->manifest_type)); /* it may be another one now */
 	if (img->manifest[0] && str_set(&st->image.manifest, img->manifest) < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	return record_familiar(st) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
