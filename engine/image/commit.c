@@ -298,6 +298,7 @@ static int add_digest_names(struct images *s, struct stored *st, const struct pl
 		ref_format(&ref, text);
 		r = add_digest_name(s, st, text, e);
 	}
+	free(take_ptr(st->manifest_type)); /* it may be another one now */
 	if (r == 0 && img->manifest[0] && str_set(&st->image.manifest, img->manifest) < 0)
 		r = err_set(e, ENOMEM, "out of memory");
 	if (r == 0 && record_familiar(st) < 0)

@@ -176,6 +176,7 @@ void stored_free(struct stored *st)
 	free(st->image.layers);
 	free(st->layers);
 	free(st->empty);
+	free(st->manifest_type);
 	strv_free(st->names);
 	strv_free(st->digest_names);
 	free(st->source.path);

@@ -44,6 +44,8 @@ struct stored {
 	char **names; /* normalised, with tag */
 	char **digest_names; /* normalised "name@sha256:..." */
 	struct image_source source;
+	char *manifest_type; /* of image.manifest, once it was asked for (summary.c) */
+	int64_t manifest_size;
 };
 
 struct archive_file; /* ensure.c */

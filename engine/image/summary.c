@@ -15,12 +15,6 @@
 
 /* ---- the manifest ---- */
 
-struct manifest {
-	const char *digest;
-	char media_type[MEDIA_TYPE_MAX];
-	int64_t size, content; /* bytes of it; of it, the config and the layers' archives */
-};
-
 static int64_t size_of_blob(const struct images *s, const char *digest)
 {
 	struct stat st;
@@ -29,29 +23,40 @@ static int64_t size_of_blob(const struct images *s, const char *digest)
 										       : 0;
 }
 
-/* False when the image has none. */
-static bool read_manifest(const struct images *s, const struct image *img, struct manifest *ret)
+/* Reads type and size once; a list of hundreds shall not read hundreds of files each time. False
+ * when the image has no manifest. */
+static bool know_manifest(const struct images *s, const struct image *img)
 {
+	struct stored *st = (struct stored *)(uintptr_t)container_of(img, struct stored, image);
 	_cleanup_(json_doc_free) yyjson_doc *doc = NULL;
 	_cleanup_(mem_free) char *text = NULL;
 	const char *type = NULL;
 	size_t len = 0;
 
-	if (!img->manifest ||
-	    file_read(s->blobs_fd, digest_hex(img->manifest), IMAGE_DOCUMENT_MAX, &text, &len,
+	if (!img->manifest || st->manifest_type)
+		return img->manifest;
+	if (file_read(s->blobs_fd, digest_hex(img->manifest), IMAGE_DOCUMENT_MAX, &text, &len,
 		      NULL) < 0 ||
 	    document_parse(text, len, &doc, NULL) < 0)
 		return false;
 	(void)json_get_text(yyjson_doc_get_root(doc), "mediaType", &type, NULL);
 	if (!type || !media_type_is_manifest(type))
 		type = "application/vnd.oci.image.manifest.v1+json";
-	ret->digest = img->manifest;
-	ret->size = (int64_t)len;
-	ret->content = ret->size + size_of_blob(s, img->id);
+	st->manifest_type = str_dup(type);
+	st->manifest_size = (int64_t)len;
+	return st->manifest_type;
+}
+
+/* Bytes of the manifest, the config and the layers' archives. */
+static int64_t content_of(const struct images *s, const struct stored *st)
+{
+	const struct image *img = &st->image;
+	int64_t total = st->manifest_size + size_of_blob(s, img->id);
+
 	for (size_t i = 0; i < img->n_layers; i++)
 		if (img->layers[i].blob_kept)
-			ret->content += img->layers[i].blob_size;
-	return str_copy(ret->media_type, sizeof(ret->media_type), type) == 0;
+			total += img->layers[i].blob_size;
+	return total;
 }
 
 static void write_platform(const struct image *img, const char *key, struct json_writer *w)
@@ -67,29 +72,32 @@ static void write_platform(const struct image *img, const char *key, struct json
 	json_end_object(w);
 }
 
-static void write_descriptor(const struct manifest *m, struct json_writer *w)
+static void write_descriptor(const struct stored *st, struct json_writer *w)
 {
 	json_key(w, "Descriptor");
 	json_begin_object(w);
-	json_member_str(w, "mediaType", m->media_type);
-	json_member_str(w, "digest", m->digest);
-	json_member_i64(w, "size", m->size);
+	json_member_str(w, "mediaType", st->manifest_type);
+	json_member_str(w, "digest", st->image.manifest);
+	json_member_i64(w, "size", st->manifest_size);
 	json_end_object(w);
 }
 
-static void write_manifests(const struct manifest *m, const struct image *img,
-			    const struct image_view *v, struct json_writer *w)
+static void write_manifests(const struct stored *st, const struct image_view *v,
+			    struct json_writer *w)
 {
+	const struct image *img = &st->image;
+	int64_t content = content_of(v->images, st);
+
 	json_key(w, "Manifests");
 	json_begin_array(w);
 	json_begin_object(w);
-	json_member_str(w, "ID", m->digest);
-	write_descriptor(m, w);
+	json_member_str(w, "ID", img->manifest);
+	write_descriptor(st, w);
 	json_member_bool(w, "Available", true);
 	json_key(w, "Size");
 	json_begin_object(w);
-	json_member_i64(w, "Content", m->content);
-	json_member_i64(w, "Total", m->content + img->size);
+	json_member_i64(w, "Content", content);
+	json_member_i64(w, "Total", content + img->size);
 	json_end_object(w);
 	json_member_str(w, "Kind", "image");
 	json_key(w, "ImageData");
@@ -109,14 +117,14 @@ static void write_manifests(const struct manifest *m, const struct image *img,
 void image_write_manifest(const struct image *img, const struct image_view *v,
 			  struct json_writer *w)
 {
-	struct manifest m;
+	const struct stored *st = container_of(img, struct stored, image);
 
-	if (!(v->descriptor || v->users) || !read_manifest(v->images, img, &m))
+	if (!(v->descriptor || v->users) || !know_manifest(v->images, img))
 		return;
 	if (v->descriptor)
-		write_descriptor(&m, w);
+		write_descriptor(st, w);
 	if (v->users)
-		write_manifests(&m, img, v, w);
+		write_manifests(st, v, w);
 }
 
 /* ---- a line of the list ---- */

@@ -27,7 +27,7 @@
 
 #define STORE "/var/lib/skerry/images"
 
-enum { BLOCK = 128 << 10, ROUNDS_MAX = 1000, SAMPLE_US = 100000 };
+enum { BLOCK = 128 << 10, KEPT = 4096, ROUNDS_MAX = 1000, SAMPLE_US = 100000 };
 
 static char block[BLOCK + 1];
 
@@ -79,12 +79,10 @@ static int64_t ask(const char *method, const char *path, int body, const char *n
 		write_all(fd, block, (size_t)n);
 	while ((n = read(fd, block + first, BLOCK - first)) > 0) {
 		total += n;
-		if (total < 4096)
-			first = (size_t)total; /* kept, to be looked at */
+		first = total < KEPT ? (size_t)total : KEPT; /* to be looked at */
 	}
 	block[BLOCK] = '\0';
-	if (total < BLOCK)
-		block[total] = '\0';
+	block[first] = '\0';
 	if (n < 0 || strncmp(block, "HTTP/1.1 20", 11) != 0 || (needs && !strstr(block, needs))) {
 		block[400] = '\0';
 		fprintf(stderr, "images: %s %s: %s\n", method, path, block);
