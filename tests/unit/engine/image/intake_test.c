@@ -4,6 +4,7 @@
  */
 #include "engine/image/intake.h"
 
+#include "engine/data/ref.h"
 #include "tests/unit/engine/image/imagetar.h"
 #include "tests/unit/engine/image/rig.h"
 
