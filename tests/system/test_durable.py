@@ -229,7 +229,8 @@ def check_cuts(cuts, folder):
     return wrong
 
 
-@case("a script of load, import, tag, commit, rmi and prune runs, its writes are recorded")
+@case("a script of load, import, tag, commit, rmi and prune runs, its writes are recorded",
+      seconds=600)
 def script():
     overlay = os.path.join(box.scratch, "overlay")
     os.makedirs(overlay + TOOLS)
@@ -243,7 +244,7 @@ def script():
 
 
 @case(f"{CUTS} power cuts: after e2fsck the store is in order, all that was answered is there, all that was removed is gone",
-      seconds=60 + CUTS)
+      seconds=300 + 2 * CUTS)
 def power_cuts():
     LOG.read()
     cuts = LOG.cuts(OPS[0][2], OPS[-1][2], CUTS)
@@ -344,7 +345,7 @@ TRIES = 10
 
 
 @case("kill -9 of the engine and of its workers in load, import, commit, rmi and save: nothing half is left, again works",
-      seconds=600)
+      seconds=900)
 def kills():
     succeeded("load", ask("POST", "/images/load", archive("k/base:1", many("kb"))))
     box.docker("create", "--name", "killed", "k/base:1", "sh")

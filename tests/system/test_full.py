@@ -3,6 +3,7 @@
 containers are stopped, and containers, images and volumes removed, with 0 bytes free; the reserve that makes room for this
 is taken back afterwards."""
 
+import itertools
 import json
 import os
 import re
@@ -17,9 +18,12 @@ INODES = 2048
 STORE = "/var/lib/skerry/images"
 RESERVE = "/var/lib/skerry/.reserve"
 RESERVE_FILES = 8           # engine/state/reserve.h
+FILLING = "/var/filling"
+FILES = itertools.count()
 NOSPACE = re.compile("no space left on device", re.I)
 SLACK = 64                  # KiB that folders may keep when they have grown
 IMAGE = "test/full:1"
+SECONDS = 600               # for a case, at most
 
 box = vm.prepared("full")
 
@@ -56,15 +60,20 @@ def is_full():
 
 
 def fill(room_kib=0):
-    """Leaves so much of the disk free, and nothing when it is 0."""
-    box.sh(f"cd /var; rm -f fill room; [ {room_kib} = 0 ] || fallocate -l {room_kib << 10} room; "
-           "for size in 1M 64k 4k; do dd if=/dev/zero bs=$size >> fill 2>/dev/null; sync; done; rm -f room; sync", seconds=120)
+    """Leaves so much of the disk free, and nothing when it is 0: most of it is taken at once, the rest block by block."""
+    box.sh(f"mkdir -p {FILLING}")
+    if room_kib:
+        box.sh(f"cd {FILLING}; rm -f *; fallocate -l {room_kib << 10} room")
+    most = df()[1] - 1024
+    if most > 1024:
+        box.sh(f"fallocate -l {most << 10} {FILLING}/{next(FILES)}")
+    box.sh(f"cd {FILLING}; for size in 64k 4k 4k; do dd if=/dev/zero bs=$size >> rest 2>/dev/null; sync; done; rm -f room; sync")
     if not room_kib:
         is_full()
 
 
 def unfill():
-    box.sh("rm -rf /var/fill /var/inodes; sync")
+    box.sh(f"rm -rf {FILLING} /var/inodes; sync")
 
 
 def fill_inodes():
@@ -102,7 +111,7 @@ def commands(name):
             "commit": lambda: box.docker("commit", name, "test/full-commit:1", check=False)}
 
 
-@case("the machine starts on a small disk with few inodes, and holds a reserve")
+@case("the machine starts on a small disk with few inodes, and holds a reserve", SECONDS)
 def start():
     disk = local("disk")
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-m", "1", "-N", str(INODES), "-L", "SKERRY-DATA", disk,
@@ -118,7 +127,7 @@ def start():
     whole_reserve()
 
 
-@case("a disk that is full in the middle of load, import and commit: a clear error, and all is given back")
+@case("a disk that is full in the middle of load, import and commit: a clear error, and all is given back", SECONDS)
 def full():
     fill(room_kib=6 << 10)
     for what, run in commands("writer").items():
@@ -129,7 +138,7 @@ def full():
     unfill()
 
 
-@case("no inodes in load, import, commit and create: a clear error, and all is given back")
+@case("no inodes in load, import, commit and create: a clear error, and all is given back", SECONDS)
 def inodes():
     fill_inodes()
     for what, run in commands("writer").items():
@@ -142,7 +151,7 @@ def numbers(name):
     return box.inspect(name)["State"]
 
 
-@case("with 0 bytes free a container is stopped, and that is still known after a kill -9 of the engine")
+@case("with 0 bytes free a container is stopped, and that is still known after a kill -9 of the engine", SECONDS)
 def stopping():
     fill()
     box.docker("stop", "-t", "1", "keeper")
@@ -156,7 +165,7 @@ def stopping():
     whole_reserve()
 
 
-@case("with 0 bytes free rmi (by name, digest and id), rm, volume rm and prune work")
+@case("with 0 bytes free rmi (by name, digest and id), rm, volume rm and prune work", SECONDS)
 def removing():
     for number in range(3):
         images.oci_archive(local("small.tar"), f"test/full{number}:1", [images.layer({f"{number}": b"x" * 100000})], {})
@@ -176,7 +185,7 @@ def removing():
     in_order()
 
 
-@case("with no inodes the same works")
+@case("with no inodes the same works", SECONDS)
 def removing_without_inodes():
     unfill()
     whole_reserve()
@@ -194,7 +203,7 @@ def removing_without_inodes():
     in_order()
 
 
-@case("the reserve is taken back when there is room again")
+@case("the reserve is taken back when there is room again", SECONDS)
 def taken_back():
     unfill()
     whole_reserve()
