@@ -40,7 +40,7 @@
 #define API_LISTEN_DEFAULT "0.0.0.0:2376"
 
 enum {
-	RESERVE_MS = 30 * 1000, /* between two looks at whether the reserve can be taken back */
+	RESERVE_MS = 10 * 1000, /* between two looks at whether the reserve can be taken back */
 	ENGINE_FILES = 65536, /* connections, shims and held ports of all containers at once */
 	ROLE_FILES = 1024, /* the usual again (init/phases.c): containers inherit a shim's */
 };

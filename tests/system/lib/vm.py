@@ -136,6 +136,13 @@ class Vm:
     def wait_api(self, seconds=240):
         self.machine.wait_api(seconds)
 
+    def wait_declared(self, seconds=120):
+        """Waits until the containers that the image declares run."""
+        def all_run():
+            found = self.request("GET", "/skerry/manifests")[1]
+            return found and all(project["state"] == "ok" for project in found)
+        poll.until(all_run, "the declared containers run", seconds)
+
     def now(self):
         """The machine's clock, in seconds, rounded down to microseconds. The host's may be another one."""
         text = self.request("GET", "/info")[1]["SystemTime"]

@@ -1,10 +1,11 @@
 /*
  * Kills a process of the engine at a moment that is told by what happens, not by a clock:
- * `killer VICTIM TRIGGER LOOKS`.
+ * `killer VICTIM TRIGGER LOOKS STOP`.
  *
  * Looks through /proc again and again until there is a worker called TRIGGER, then LOOKS times
  * more, then sends KILL to VICTIM: "engine", or a worker's name. Prints "ready" before its first
- * look, then "killed" or "missed" (the victim was gone by then).
+ * look, then "killed" or "missed": the victim was gone by then, or there is a file STOP, which says
+ * that nothing more will come.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -56,13 +57,13 @@ int main(int argc, char **argv)
 	DIR *proc = opendir("/proc");
 	pid_t victim;
 
-	if (argc != 4 || !proc) {
-		fprintf(stderr, "usage: killer VICTIM TRIGGER LOOKS\n");
+	if (argc != 5 || !proc) {
+		fprintf(stderr, "usage: killer VICTIM TRIGGER LOOKS STOP\n");
 		return 2;
 	}
 	puts("ready");
 	fflush(stdout);
-	while (!look(proc, argv[2]))
+	while (!look(proc, argv[2]) && access(argv[4], F_OK) < 0)
 		;
 	for (int i = atoi(argv[3]); i > 0; i--)
 		(void)look(proc, argv[2]);
