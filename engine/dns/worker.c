@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/data/json.h"
 #include "engine/dns/dns.h"
@@ -179,8 +180,12 @@ int dns_run(int channel, bool confined, int try_ms, struct err *e)
 
 static int run(struct worker_call *call, struct err *e)
 {
+	int rc = dns_run(DNS_CHANNEL, true, 0, e);
+
 	(void)call;
-	return dns_run(DNS_CHANNEL, true, 0, e);
+	if (rc == 0) /* the engine is gone: there is nobody to report to */
+		_exit(0);
+	return rc;
 }
 
 int dns_worker(int argc, char **argv)

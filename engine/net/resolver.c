@@ -26,7 +26,13 @@
 #include "init/base/spawn.h"
 #include "init/base/str.h"
 
-enum { AGAIN_MS = 500, BACKLOG = 64, TABLE_MAX = JSON_SIZE_MAX, RESOLV_MAX = 64 << 10 };
+enum {
+	AGAIN_MS = 500,
+	BACKLOG = 64,
+	QUERIES_ROOM = 2 << 20,
+	TABLE_MAX = JSON_SIZE_MAX,
+	RESOLV_MAX = 64 << 10
+};
 
 /* --- what it is told -------------------------------------------------------------------------- */
 
@@ -204,9 +210,11 @@ static int bound(int type, const struct ip_addr *address, uint16_t *ret_port, st
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET };
 	socklen_t len = sizeof(sa);
-	int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), room = QUERIES_ROOM;
 
 	memcpy(&sa.sin_addr, address->b, 4);
+	if (type == SOCK_DGRAM) /* with the kernel's own bound it does as well, only less at once */
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, len) < 0 ||
 	    (type == SOCK_STREAM && listen(fd, BACKLOG) < 0) ||
 	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0) {

@@ -123,6 +123,10 @@ static void build_maps(struct nft *n, const struct rules *r)
 static void build_guard(struct nft *n, const struct rules *r)
 {
 	static const struct ip_net loopback = { .addr = { AF_INET, { 127 } }, .prefix = 8 };
+	static const struct ip_net local6[] = {
+		{ .addr = { AF_INET6, { 0xfe, 0x80 } }, .prefix = 10 },
+		{ .addr = { AF_INET6, { 0 } }, .prefix = 128 },
+	};
 
 	for (int dst = 1; dst >= 0 && n->family == NFPROTO_IPV4; dst--) {
 		nft_rule(n, "guard");
@@ -131,12 +135,14 @@ static void build_guard(struct nft *n, const struct rules *r)
 		rule_drop(n);
 	}
 	for (size_t i = 0; i < r->n_bridges; i++) {
-		/* IPv6 hosts also speak from link-local addresses */
-		if (!of_family(n, &r->bridges[i]) || n->family != NFPROTO_IPV4)
+		if (!of_family(n, &r->bridges[i]))
 			continue;
 		nft_rule(n, "guard");
 		nft_match_ifname(n, false, r->bridges[i].ifname, false);
 		nft_match_net(n, false, &r->bridges[i].subnet, true);
+		/* IPv6 hosts also speak from link-local addresses, and from none at all */
+		for (size_t k = 0; k < ARRAY_SIZE(local6) && n->family == NFPROTO_IPV6; k++)
+			nft_match_net(n, false, &local6[k], true);
 		rule_drop(n);
 	}
 }
