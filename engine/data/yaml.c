@@ -91,7 +91,7 @@ static int add_weight(struct builder *b, struct yaml_node *parent, const struct 
 {
 	parent->weight += child->weight;
 	if (parent->weight > YAML_WEIGHT_MAX)
-		return yaml_err(b->doc, child->line, NULL, e,
+		return yaml_err(b->doc, MAX(parent->line, child->line), NULL, e,
 				"the aliases of this file stand for more than %d values",
 				YAML_WEIGHT_MAX);
 	return 0;

@@ -272,6 +272,8 @@ static int create(struct service_run *run, struct container **ret, struct err *e
 
 	if (r == 0)
 		r = networks_make(run, e);
+	if (r == 0)
+		r = files_make(run, e);
 	if (r == 0 && compose_service_json(run->want, &stamp, &text) < 0)
 		r = err_errno(e, ENOMEM, "service %s", run->want->name);
 	if (r == 0)

@@ -2,7 +2,7 @@
  * Compose files over the API: a version is checked, planned, stored durably, applied; on trial it
  * goes back by itself unless somebody confirms it in time.
  *
- * A trial is a document beside the files of configs and secrets, FILES_DIR/.trial-NAME.json,
+ * A trial is a document beside the files of configs and secrets, FILES_DIR/trial-NAME.json,
  * written before the new version and removed after the old one is back (or when it is confirmed).
  * So whatever ends in between, the machine or the engine, the next start finds what to go back to.
  */
@@ -17,7 +17,7 @@
 #include "init/base/str.h"
 
 #define LABEL(name) "com.docker.compose." name
-#define TRIAL ".trial-"
+#define TRIAL "trial-"
 
 enum { NAME_MAX_LEN = 63, TRIAL_DOC_MAX = 8 << 20 };
 
@@ -371,7 +371,8 @@ int manifests_put(struct manifests *m, const struct manifest_put *put, struct js
 	_cleanup_(mem_free) char *file = NULL, *before = NULL;
 	const struct project *p = project_named(m, put->name);
 	struct compose_config cfg;
-	int r = check_name(put->name, e);
+	struct err why = { 0 };
+	int r = check_name(put->name, e), was = 0;
 
 	if (r == 0 && (put->trial < 0 || put->trial > MANIFEST_TRIAL_MAX))
 		r = err_set(e, EINVAL, "try: expected seconds from 1 to %d", MANIFEST_TRIAL_MAX);
@@ -389,9 +390,12 @@ int manifests_put(struct manifests *m, const struct manifest_put *put, struct js
 	if (r == 0)
 		r = plan_make(m, want, &plan, e);
 	if (r == 0 && !put->dry_run) {
-		if (file_read(AT_FDCWD, file, COMPOSE_FILE_MAX, &before, NULL, NULL) < 0)
-			before = NULL;
-		r = store(m, put, file, before, e);
+		was = file_read(AT_FDCWD, file, COMPOSE_FILE_MAX, &before, NULL, &why);
+		if (was < 0 && was != -ENOENT && put->trial)
+			r = err_set(e, -was, "there is no version to go back to: %s",
+				    err_text(&why));
+		else
+			r = store(m, put, file, before, e);
 	}
 	if (r < 0)
 		return r;
@@ -399,7 +403,7 @@ int manifests_put(struct manifests *m, const struct manifest_put *put, struct js
 	if (put->dry_run)
 		return 0;
 	manifests_scan(m);
-	return before ? 0 : 1;
+	return was == -ENOENT;
 }
 
 int manifests_confirm(struct manifests *m, const char *name, struct err *e)

@@ -35,7 +35,7 @@ static struct manifests *world_with_engine(struct place_of_files *at)
 	MUST(str_format(at->dir, sizeof(at->dir), "%s/compose", test_tmpdir()) == 0);
 	MUST(str_format(at->files, sizeof(at->files), "%s/state", test_tmpdir()) == 0);
 	MUST(str_format(at->shop, sizeof(at->shop), "%s/shop.yaml", at->dir) == 0);
-	MUST(str_format(at->trial, sizeof(at->trial), "%s/.trial-shop.yaml.json", at->files) == 0);
+	MUST(str_format(at->trial, sizeof(at->trial), "%s/trial-shop.yaml.json", at->files) == 0);
 	MUST(mkdir(at->dir, 0755) == 0);
 	return engine_up(at);
 }
@@ -110,17 +110,18 @@ TEST(a_dry_run_only_plans)
 	CHECK_INT(put(m, TEXT(""), false, 0, &plan, &e), 1);
 	all_ends();
 	was_asked("create shop-a-1, start shop-a-1");
-	CHECK_INT(put(m, TEXT("    hostname: ${H}\n") "  b: {image: i, network_mode: none, "
-						      "depends_on: {a: {condition: service_started, "
-						      "restart: true}}}\n",
+	CHECK_INT(put(m,
+		      TEXT("    hostname: h${H}\n") "  b: {image: i, network_mode: none, "
+						    "depends_on: {a: {condition: service_started, "
+						    "restart: true}}}\n",
 		      true, 0, &plan, &e),
 		  0);
 	CHECK(strstr(buf_text(&plan), "\"container\":\"shop-a-1\",\"action\":\"recreate\"}"));
 	CHECK(strstr(buf_text(&plan), "\"container\":\"shop-b-1\",\"action\":\"create\"}"));
 	CHECK(strstr(buf_text(&plan), "The \\\"H\\\" variable is not set"));
-	CHECK_INT(put(m, "services: {c: {image: 'img:1', network_mode: none}}\n", true, 0, &plan,
-		      &e),
-		  0);
+	CHECK_INT(
+		put(m, "services: {c: {image: 'img:1', network_mode: none}}\n", true, 0, &plan, &e),
+		0);
 	CHECK(strstr(buf_text(&plan), "\"removed\":[\"shop-a-1\"]"));
 	CHECK(file_says(at.shop, TEXT("")));
 	was_asked("");
@@ -148,7 +149,9 @@ TEST(a_bad_file_changes_nothing)
 
 TEST(names_that_are_no_file)
 {
-	static const char *const names[] = { "", ".", "..", ".hidden", "a/b", "../x", "a b", "a\n" };
+	static const char *const names[] = {
+		"", ".", "..", ".hidden", "a/b", "../x", "a b", "a\n"
+	};
 	_cleanup_(buf_free) struct buf plan = BUF_INIT(1 << 20);
 	struct place_of_files at;
 	struct manifests *m = world_with_engine(&at);
@@ -177,8 +180,7 @@ TEST(a_trial_goes_back_by_itself)
 	CHECK_INT(put(m, TEXT(""), false, 0, &plan, &e), 1);
 	all_ends();
 	w.asked[0] = '\0';
-	CHECK_MSG(put(m, TEXT("    hostname: h\n"), false, 60, &plan, &e) == 0, "%s",
-		  err_text(&e));
+	CHECK_MSG(put(m, TEXT("    hostname: h\n"), false, 60, &plan, &e) == 0, "%s", err_text(&e));
 	all_ends();
 	was_asked("create shop-a-1, stop shop-a-1.old-00000000, start shop-a-1");
 	CHECK(file_says(at.shop, TEXT("    hostname: h\n")));
