@@ -228,7 +228,7 @@ def rebooted():
     box.docker("update", "--restart", "always", "networks-s5")
     before = box.inspect("networks-one", "network")
     box.down()
-    box.up()
+    box.up(disk=DISK)
     after = box.inspect("networks-one", "network")
     for key in ("Id", "Name", "IPAM", "Options", "Labels", "Internal", "Created"):
         equal(after[key], before[key], key)
