@@ -13,6 +13,7 @@ import urllib.parse
 import os
 
 from lib import images, misbehave, registry, tap, vm
+from lib.poll import until
 from lib.tap import case, check, contains, equal
 
 SECRET = "tests-secret-password"
@@ -82,6 +83,8 @@ def pull(name, headers=None, seconds=120, platform=None):
 def refused(name, *texts, server=reg, **options):
     """The pull fails for that reason (one of the texts), and leaves nothing behind."""
     if not BEFORE:
+        until(lambda: box.docker("ps", "-q"), "the declared container runs, so its image is loaded", 240)
+        until(lambda: "./tmp/" not in state(), "no load is on its way")
         BEFORE["state"] = state()
     error, said = pull(f"{server.name}/{name}", **options)
     if not error:
