@@ -343,13 +343,12 @@ def events():
 @case("what skopeo pushed is pulled, pushed elsewhere and the same by every digest: OCI and Docker's formats, gzip and zstd")
 def there_and_back():
     for kind, compress in (("oci", "gzip"), ("docker", "gzip"), ("oci", "zstd")):
-        files = {**images.busybox_files(), "data/one": (kind + compress).encode()}
-        image = registry.make([images.layer(files), images.layer({"back": compress.encode()})], CONFIG, kind, compress)
+        layers = [images.layer({name: (kind + compress).encode() * 1000}) for name in ("there", "back")]
+        image = registry.make(layers, CONFIG, kind, compress)
         here = f"push/back-{kind}-{compress}"
         others.copy(f"dir:{samples.directory(image, local('back'))}", f"docker://{plain.here}/{here}:1", *plain.skopeo_words("dest"))
         box.docker("pull", f"{plain.name}/{here}:1")
         equal(box.inspect(f"{plain.name}/{here}:1", "image")["Id"], image.id, f"id of {kind} {compress}")
-        equal(box.docker("run", "--rm", f"{plain.name}/{here}:1"), kind + compress, f"{kind} {compress} in a container")
         tag(f"{plain.name}/{here}:1", f"{own.name}/{here}:1")
         digest, _said = push(f"{own.name}/{here}:1")
         equal((digest, own.manifests[(here, "1")][1]), (image.digest, image.manifest), f"manifest of {kind} {compress}")
@@ -452,17 +451,15 @@ def search():
     own.heal()
 
 
-@case("an image of 120 layers goes out and comes back")
+@case("an image of 120 layers is pulled and runs", seconds=900)
 def many_layers():
     image = samples.many_layers(120)
     own.add("push/layers", image, "1")
-    box.docker("pull", f"{own.name}/push/layers:1", seconds=240)
-    equal(box.inspect(f"{own.name}/push/layers:1", "image")["Id"], image.id, "the id")
-    equal(box.docker("run", "--rm", f"{own.name}/push/layers:1"), "119", "the topmost layer's file")
-    equal(box.docker("run", "--rm", f"{own.name}/push/layers:1", "sh", "-c", "ls /n | wc -l"), str(119 - 11 + 1), "files")
-    tag(f"{own.name}/push/layers:1", f"{plain.name}/push/layers:1")
-    digest, said = push(f"{plain.name}/push/layers:1")
-    equal((digest, said.count("Pushed")), (image.digest, 120), "pushed to docker-registry")
+    name = f"{own.name}/push/layers:1"
+    box.docker("pull", name, seconds=800)
+    shown = box.inspect(name, "image")
+    equal((shown["Id"], len(shown["RootFS"]["Layers"])), (image.id, 120), "the image")
+    equal(box.docker("run", "--rm", name, "sh", "-c", "cat /n/all; ls /n | wc -l"), f"119\n{119 - 11 + 1}", "what it sees")
 
 
 if __name__ == "__main__":

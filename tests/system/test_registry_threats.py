@@ -13,6 +13,7 @@ import urllib.parse
 import os
 
 from lib import images, misbehave, registry, tap, vm
+from lib.poll import until
 from lib.tap import case, check, contains, equal
 
 SECRET = "tests-secret-password"
@@ -82,6 +83,8 @@ def pull(name, headers=None, seconds=120, platform=None):
 def refused(name, *texts, server=reg, **options):
     """The pull fails for that reason (one of the texts), and leaves nothing behind."""
     if not BEFORE:
+        until(lambda: box.docker("ps", "-q"), "the declared container runs, so its image is loaded", 240)
+        until(lambda: "./tmp/" not in state(), "no load is on its way")
         BEFORE["state"] = state()
     error, said = pull(f"{server.name}/{name}", **options)
     if not error:
@@ -633,7 +636,7 @@ def afterwards():
     for server in (reg, good):
         server.add("good/a", registry.make(fresh(), {"Cmd": ["sh"]}, "oci"), "1")
         equal(pull(f"{server.name}/good/a:1")[0], None, "a good pull")
-    equal(box.sh("ps | grep -c '[w]orker'; true"), "0", "workers")
+    equal(box.sh("ps | grep -c '[s]kerryd worker'; true"), "0", "workers")
     peak = int(box.sh(f"grep VmHWM /proc/{vm.ENGINE}/status").split()[1])
     check(peak <= 24 << 10, f"the engine had {peak} KiB at its largest")
     check(SECRET not in box.log(), "the password is on the console")

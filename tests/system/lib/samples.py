@@ -88,7 +88,7 @@ def debian(kind="oci"):
 
 def many_layers(count=120, kind="docker"):
     """BusyBox below, and above it layers that add a file each, replace one of all and remove one of the layer below."""
-    layers = [images.layer(images.busybox_files())]
+    layers = [images.layer({**images.busybox_files(), "layers": b"%d\n" % count})]
     for number in range(1, count):
         files = {"n": None, f"n/{number}": b"%d\n" % number, "n/all": b"%d\n" % number}
         if number % 10 == 0:
