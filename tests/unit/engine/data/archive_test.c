@@ -148,7 +148,7 @@ TEST(gzip_is_checked_to_its_end)
 			int r = gunzip(cases[i].more, cases[i].len, cases[i].flip, step, &out, &e);
 
 			CHECK_MSG(r == cases[i].result, "%zu: %d", i, r);
-			CHECK_STR(err_text(&e), cases[i].says);
+			CHECK_STR(r < 0 ? err_text(&e) : "", cases[i].says);
 		}
 	buf_free(&out);
 }

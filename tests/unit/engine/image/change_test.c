@@ -103,14 +103,17 @@ static const struct {
 	{ { "HEALTHCHECK --interval=1m30s --timeout=5s --start-period=0 --start-interval=1ms "
 	    "--retries=3 CMD curl -f  \"$URL\"" },
 	  "{\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"curl -f  \\\"$URL\\\"\"],"
-	  "\"Interval\":90000000000,\"Timeout\":5000000000,\"StartInterval\":1000000,"
+	  "\"Interval\":90000000000,\"Timeout\":5000000000,\"StartPeriod\":0,"
+	  "\"StartInterval\":1000000,"
 	  "\"Retries\":3}}",
 	  NULL },
 	{ { "healthcheck cmd [\"a\",\"b c\"]", "HEALTHCHECK --retries=2 none" },
-	  "{\"Healthcheck\":{\"Test\":[\"NONE\"],\"Retries\":2}}",
+	  "{\"Healthcheck\":{\"Test\":[\"NONE\"],\"Interval\":0,\"Timeout\":0,"
+	  "\"StartPeriod\":0,\"StartInterval\":0,\"Retries\":2}}",
 	  NULL },
 	{ { "HEALTHCHECK CMD [\"a\",\"b c\"]" },
-	  "{\"Healthcheck\":{\"Test\":[\"CMD\",\"a\",\"b c\"]}}",
+	  "{\"Healthcheck\":{\"Test\":[\"CMD\",\"a\",\"b c\"],\"Interval\":0,"
+	  "\"Timeout\":0,\"StartPeriod\":0,\"StartInterval\":0,\"Retries\":0}}",
 	  NULL },
 	{ { "HEALTHCHECK" }, NULL, "HEALTHCHECK requires at least one argument" },
 	{ { "HEALTHCHECK CMD" }, NULL, "Missing command after HEALTHCHECK CMD" },
