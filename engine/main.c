@@ -22,6 +22,7 @@
 #include "engine/container/top.h"
 #include "engine/data/paths.h"
 #include "engine/data/settings.h"
+#include "engine/dns/dns.h"
 #include "engine/files/files.h"
 #include "engine/http/tls.h"
 #include "engine/manifest/manifest.h"
@@ -56,6 +57,7 @@ static const struct role workers[] = {
 	{ "remove", container_remove_worker },
 	{ FILES_WORKER, files_worker_main },
 	{ "top", container_top_worker },
+	{ DNS_WORKER, dns_worker },
 	{ LOGPACK_WORKER, logpack_worker },
 	{ SYSLOG_WORKER, syslog_worker },
 	/* clang-format on */
@@ -129,6 +131,7 @@ static int make_modules(struct daemon *d, struct err *e)
 		.run_dir = PATH_RUN,
 		.state_dir = PATH_STATE,
 		.resolv_conf = PATH_RESOLV_CONF,
+		.dns = true,
 	};
 	struct containers_config containers = {
 		.state_dir = PATH_STATE "/containers",

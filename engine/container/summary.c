@@ -230,5 +230,6 @@ bool container_has_network(const struct container *c, const char *name)
 	for (size_t i = 0; !c->sandbox && i < c->asked.networking.endpoints.n; i++)
 		if (str_eq(asked[i].network, name))
 			return true;
-	return !c->sandbox && str_eq(c->asked.host.network_mode, name);
+	return !c->sandbox && c->asked.networking.endpoints.n == 0 &&
+	       str_eq(c->asked.host.network_mode, name);
 }

@@ -242,6 +242,8 @@ static int sandbox_realise(struct nets *n, struct sandbox *s, const struct net_r
 	if (rc == 0 && s->mode != NET_MODE_SHARED)
 		rc = files_write(n, s, r, e);
 	if (rc == 0)
+		rc = resolver_serve(n, s, e);
+	if (rc == 0)
 		rc = sandbox_save(n, s, e);
 	if (rc == 0)
 		rc = map_put(&n->sandboxes, s->id, s, NULL);
@@ -253,6 +255,7 @@ static int sandbox_realise(struct nets *n, struct sandbox *s, const struct net_r
 		(void)map_remove(&n->sandboxes, s->id);
 		return rc;
 	}
+	resolver_tell(n);
 	forget_connections(n, s);
 	return 0;
 }
@@ -372,6 +375,7 @@ int net_detach(struct nets *n, const char *id, struct err *e)
 		keep_first(&first, nets_apply(n, &why), e, &why);
 		forget_connections(n, s);
 	}
+	resolver_tell(n); /* its sockets would keep the namespace */
 	keep_first(&first, sandbox_dismantle(n, s, &why), e, &why);
 	sandbox_free(s);
 	return first;

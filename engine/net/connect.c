@@ -55,9 +55,11 @@ static int settle(struct nets *n, struct sandbox *s, int inside, struct err *e)
 		files_resolv_again(n, s);
 	if (rc == 0)
 		rc = sandbox_save(n, s, e);
-	if (rc == 0)
-		forget_connections(n, s);
-	return rc;
+	if (rc < 0)
+		return rc;
+	resolver_tell(n);
+	forget_connections(n, s);
+	return 0;
 }
 
 static int connect_make(struct nets *n, struct sandbox *s, struct endpoint *ep, struct err *e)
@@ -98,6 +100,7 @@ int net_connect(struct nets *n, const char *id, const struct net_join *j, struct
 	struct endpoint *grown;
 	struct sandbox *s;
 	int rc = own_sandbox(n, id, &s, e);
+	bool had_dns;
 
 	if (rc == 0)
 		rc = nets_find(n, j->network, &net, e);
@@ -114,7 +117,10 @@ int net_connect(struct nets *n, const char *id, const struct net_join *j, struct
 	if (!grown)
 		return err_set(e, ENOMEM, "out of memory");
 	s->endpoints = grown;
+	had_dns = s->embedded_dns;
 	rc = endpoint_plan(n, s, net, j, e);
+	if (rc == 0 && s->embedded_dns && !had_dns)
+		rc = resolver_serve(n, s, e);
 	if (rc == 0)
 		rc = connect_make(n, s, endpoint_in(s, net), e);
 	if (rc < 0 && endpoint_in(s, net))
@@ -152,5 +158,6 @@ int net_rename(struct nets *n, const char *id, const char *name, struct err *e)
 		free(s->name);
 		s->name = take_ptr(old);
 	}
+	resolver_tell(n);
 	return rc;
 }

@@ -187,8 +187,7 @@ int endpoint_plan(struct nets *n, struct sandbox *s, const struct network *net,
 		memcpy(&ep->mac[2], ep->address.addr.b, 4);
 	}
 	ep->has_mac = rc == 0;
-	if (!net->predefined)
-		s->embedded_dns = true;
+	s->embedded_dns = s->embedded_dns || (n->dns.wanted && !net->predefined);
 	return rc;
 }
 

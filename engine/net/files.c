@@ -217,6 +217,7 @@ static int resolv_of(const struct nets *n, const struct sandbox *s, struct buf *
 		.dns = s->dns,
 		.search = s->dns_search,
 		.options = s->dns_options,
+		.embedded = s->embedded_dns,
 		.own_stack = s->mode != NET_MODE_HOST,
 		.ipv6 = s->mode == NET_MODE_HOST,
 	};
@@ -276,6 +277,7 @@ void files_follow(struct nets *n)
 
 	while ((m = map_next(&n->sandboxes, &i)))
 		follow_one(n, m->value);
+	resolver_tell(n);
 }
 
 /* --- the watch -------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
  *   restore.c  after an engine start: adopting sandboxes, removing leftovers
  *   record.c   networks and sandboxes as JSON documents
  *   files.c    the three files of a container, and following the machine's resolvers
+ *   resolver.c the embedded resolver's process and what it knows
  *   heal.c     putting the rules back when somebody else changed them
  *   apply.c    the list of everything as struct rules, sent
  */
@@ -20,6 +21,7 @@
 #include "engine/data/json.h"
 #include "engine/net/net.h"
 #include "engine/net/pool.h"
+#include "engine/worker/worker.h"
 #include "init/base/list.h"
 #include "init/base/map.h"
 
@@ -30,8 +32,17 @@ struct net {
 	int index; /* of the bridge's link; 0 until it is up */
 };
 
+/* The resolver's process, resolver.c. */
+struct dns_client {
+	bool wanted;
+	struct worker worker;
+	int channel; /* -1: it does not run */
+	struct timer_event again; /* until it is started again */
+};
+
 struct nets {
 	struct loop *loop;
+	struct dns_client dns;
 	char *run_dir, *state_dir, *resolv_conf, *hosts, *sysctl_dir;
 	struct net **nets; /* in the order of nets_at */
 	size_t n_nets;
@@ -125,6 +136,13 @@ int files_host_remove(const struct sandbox *s, const struct endpoint *ep, struct
 void files_resolv_again(struct nets *n, struct sandbox *s);
 /* Names that a request gives to a container: its hostname as it will be (buf), never NULL. */
 const char *request_hostname(const struct net_request *r, char buf[65]);
+
+/* resolver.c */
+/* Makes the sockets of a sandbox that has the embedded resolver, and hands them over. */
+int resolver_serve(struct nets *n, const struct sandbox *s, struct err *e);
+void resolver_tell(struct nets *n); /* names, networks or servers changed */
+void resolver_start(struct nets *n); /* after an engine start, for those that run */
+void resolver_free(struct nets *n);
 
 /* apply.c */
 int nets_apply(struct nets *n, struct err *e);

@@ -18,5 +18,8 @@ int netns_remove(const char *path, struct err *e);
 /* Calls fn inside the namespace of `ns`, in a child process; fn's return value and *e come back,
  * memory it changes does not. */
 int netns_call(int ns, int (*fn)(void *data, struct err *e), void *data, struct err *e);
+/* The same for a function that makes two sockets there, which become the caller's. */
+int netns_sockets(int ns, int (*fn)(void *data, int ret_fds[2], struct err *e), void *data,
+		  int ret_fds[2], struct err *e);
 
 #endif

@@ -220,6 +220,8 @@ int nets_new(struct loop *loop, const struct nets_config *c, struct nets **ret_n
 	if (!n)
 		return err_set(e, ENOMEM, "out of memory");
 	n->loop = loop;
+	n->dns.wanted = c->dns;
+	n->dns.channel = -1;
 	list_init(&n->departing);
 	n->route_fd = n->filter_fd = n->watch_fd = n->news_fd = -1;
 	n->run_dir = str_dup(c->run_dir);
@@ -243,6 +245,7 @@ void nets_free(struct nets *n)
 
 	if (!n)
 		return;
+	resolver_free(n);
 	files_unwatch(n);
 	heal_unwatch(n);
 	departing_free(n);
@@ -283,6 +286,7 @@ int nets_start(struct nets *n, char *const *running, struct err *e)
 		log_warn("network: %s", err_text(first < 0 ? &why : e));
 	files_watch(n);
 	heal_watch(n);
+	resolver_start(n);
 	files_follow(n);
 	return first < 0 ? first : rc;
 }

@@ -123,6 +123,10 @@ static void build_maps(struct nft *n, const struct rules *r)
 static void build_guard(struct nft *n, const struct rules *r)
 {
 	static const struct ip_net loopback = { .addr = { AF_INET, { 127 } }, .prefix = 8 };
+	static const struct ip_net local6[] = {
+		{ .addr = { AF_INET6, { 0xfe, 0x80 } }, .prefix = 10 },
+		{ .addr = { AF_INET6, { 0 } }, .prefix = 128 },
+	};
 
 	for (int dst = 1; dst >= 0 && n->family == NFPROTO_IPV4; dst--) {
 		nft_rule(n, "guard");
@@ -131,12 +135,14 @@ static void build_guard(struct nft *n, const struct rules *r)
 		rule_drop(n);
 	}
 	for (size_t i = 0; i < r->n_bridges; i++) {
-		/* IPv6 hosts also speak from link-local addresses */
-		if (!of_family(n, &r->bridges[i]) || n->family != NFPROTO_IPV4)
+		if (!of_family(n, &r->bridges[i]))
 			continue;
 		nft_rule(n, "guard");
 		nft_match_ifname(n, false, r->bridges[i].ifname, false);
 		nft_match_net(n, false, &r->bridges[i].subnet, true);
+		/* IPv6 hosts also speak from link-local addresses, and from none at all */
+		for (size_t k = 0; k < ARRAY_SIZE(local6) && n->family == NFPROTO_IPV6; k++)
+			nft_match_net(n, false, &local6[k], true);
 		rule_drop(n);
 	}
 }
@@ -254,6 +260,39 @@ void rules_build(struct nft *n, const struct rules *r)
 	nft_begin(n);
 	build_family(n, NFPROTO_IPV4, r);
 	build_family(n, NFPROTO_IPV6, r);
+}
+
+/* The container may listen on port 53 itself, so the sockets that answer have other ports. */
+void rules_build_resolver(struct nft *n, const struct ip_addr *address, uint16_t udp, uint16_t tcp)
+{
+	static const struct nft_set map = { "resolver",
+					    { NFT_TYPE_IPV4, NFT_TYPE_PROTO, NFT_TYPE_SERVICE },
+					    { NFT_TYPE_IPV4, NFT_TYPE_SERVICE } };
+	static const struct nft_base_chain chain = { "output", NFT_CHAIN_NAT, NF_INET_LOCAL_OUT,
+						     NF_IP_PRI_NAT_DST, NF_ACCEPT };
+	const struct {
+		uint8_t proto;
+		uint16_t port;
+	} ports[] = { { IPPROTO_UDP, udp }, { IPPROTO_TCP, tcp } };
+
+	nft_begin(n);
+	nft_table(n, NFPROTO_IPV4, table, true);
+	nft_base(n, &chain);
+	nft_set_new(n, &map);
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
+		struct nft_key key = { .len = 0 }, value = { .len = 0 };
+
+		nft_key_ip(&key, address);
+		nft_key_u8(&key, ports[i].proto);
+		nft_key_port(&key, 53);
+		nft_key_ip(&value, address);
+		nft_key_port(&value, ports[i].port);
+		nft_elem(n, &key, &value);
+	}
+	nft_set_end(n);
+	nft_rule(n, chain.name);
+	nft_dnat_map(n, map.name, true);
+	nft_rule_end(n);
 }
 
 void rules_build_none(struct nft *n)

@@ -38,6 +38,9 @@ struct rules {
 /* Fills *n with the transaction (nft_begin is done here; nft_commit and nft_free are the
  * caller's). */
 void rules_build(struct nft *n, const struct rules *r);
+/* The rules of a container's own namespace: what it asks of `address`, port 53, goes to these ports
+ * of that address. */
+void rules_build_resolver(struct nft *n, const struct ip_addr *address, uint16_t udp, uint16_t tcp);
 /* The transaction that removes our tables. */
 void rules_build_none(struct nft *n);
 

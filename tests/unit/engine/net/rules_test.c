@@ -58,7 +58,12 @@ static char *listing_of(const struct rules *r, struct err *e)
 			_exit(77);
 		fd = nl_open(NETLINK_NETFILTER, e);
 		for (int i = 0; i < 2; i++) { /* twice: the second replaces the first */
-			rules_build(&n, r);
+			if (r)
+				rules_build(&n, r);
+			else /* of a container's own namespace */
+				rules_build_resolver(
+					&n, &(struct ip_addr){ AF_INET, { 127, 0, 0, 11 } }, 40000,
+					40001);
 			if (nft_commit(&n, fd, e) < 0) {
 				dprintf(1, "%s", err_text(e));
 				_exit(1);
@@ -130,6 +135,11 @@ static void check_listing(const struct rules *r, const char *fixture)
 	free(got);
 	free(want);
 	CHECK_MSG(same, "the listing above is not %s", fixture);
+}
+
+TEST(golden_resolver)
+{
+	check_listing(NULL, "tests/unit/engine/net/rules_resolver.nft");
 }
 
 TEST(golden_empty)

@@ -458,3 +458,164 @@ TEST(published_ports_follow_the_way_out)
 	CHECK_STR(world_ask(NULL, "127.0.0.1", 8080, server), "10.1.0.1");
 	close(server);
 }
+
+/* --- IPv6 ------------------------------------------------------------------------------------- */
+
+static int socket6(const char *ns)
+{
+	return world_socket(ns, AF_INET6, SOCK_STREAM, 0);
+}
+
+static struct sockaddr_in6 addr6(const char *text, uint16_t port)
+{
+	struct sockaddr_in6 sa = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+
+	inet_pton(AF_INET6, text, &sa.sin6_addr);
+	return sa;
+}
+
+static int listen6(const char *ns, uint16_t port)
+{
+	struct sockaddr_in6 sa = addr6("::", port);
+	int fd = socket6(ns);
+
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 8) < 0)
+		world_die("bind");
+	return fd;
+}
+
+/* As world_ask. */
+static const char *ask6(const char *ns, const char *addr, uint16_t port, int listener,
+			int patience_ms)
+{
+	static char text[INET6_ADDRSTRLEN];
+	struct sockaddr_in6 sa = addr6(addr, port), peer;
+	socklen_t len = sizeof(peer), int_len = sizeof(int);
+	int fd = socket6(ns), code = 0, accepted;
+	const char *result = "dropped";
+
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 && errno != EINPROGRESS) {
+		result = strerror(errno);
+	} else if (world_wait(fd, POLLOUT, patience_ms)) {
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &int_len);
+		result = strerror(code);
+		if (code == 0 && world_wait(listener, POLLIN, WORLD_PATIENCE_MS)) {
+			accepted = accept(listener, (struct sockaddr *)&peer, &len);
+			result = inet_ntop(AF_INET6, &peer.sin6_addr, text, sizeof(text));
+			close(accepted);
+		}
+	}
+	close(fd);
+	return result;
+}
+
+/* The uplink's two ends speak IPv6 too: 2001:db8::1 and ::2. */
+static bool uplink6(struct world *w)
+{
+	static const char *const ends[][3] = { { NULL, "up0", "2001:db8::1/64" },
+					       { "outside", "eth0", "2001:db8::2/64" } };
+	struct err e = { 0 };
+	int rc = 0;
+
+	for (int i = 0; i < 2 && rc == 0; i++) {
+		int own = world_enter(ends[i][0] ? w->outside : NULL);
+		_cleanup_(fd_close) int fd = nl_open(NETLINK_ROUTE, &e);
+		char path[100];
+		struct ip_net a;
+		struct link l;
+
+		(void)str_format(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6",
+				 ends[i][1]);
+		rc = file_put(AT_FDCWD, path, "0", &e);
+		rc = rc < 0 ? rc : link_get(fd, ends[i][1], &l, &e);
+		rc = rc < 0 ? rc : ip_net_parse(ends[i][2], &a, &e);
+		rc = rc < 0 ? rc : link_address(fd, l.index, &a, &e);
+		world_leave(own);
+	}
+	if (rc < 0)
+		printf("# skipped: no IPv6 here: %s\n", err_text(&e));
+	return rc == 0;
+}
+
+TEST(ipv6_on_a_bridge)
+{
+	const struct ipam_want six = { .subnet = "fd00:1::/64" };
+	const struct network_want want = { .name = "six", .ipam = &six, .n_ipam = 1, .ipv6 = true };
+	const struct network_want chosen = { .name = "chosen", .ipv6 = true };
+	_cleanup_(world_free) struct world w;
+	const struct network *net;
+	const struct sandbox *a, *b, *c;
+	char text[IP_NET_TEXT_MAX];
+	struct err e = { 0 };
+	int server;
+
+	if (!world_new(&w, "192.0.2.1/24") || !uplink6(&w))
+		return;
+	CHECK_MSG(nets_create(w.nets, &want, &net, &e) == 0, "%s", err_text(&e));
+	CHECK_STR(ip_net_text(&net->subnet, text), "172.18.0.0/16");
+	CHECK_MSG(nets_create(w.nets, &chosen, &net, &e) == 0, "%s", err_text(&e));
+	CHECK(net->subnet6.prefix == 64 && net->subnet6.addr.b[0] == 0xfd);
+	CHECK_MSG(world_attach(&w, 1, "six", (const char *const[]){ "[::]:8080:80", NULL }, &a,
+			       &e) == 0,
+		  "%s", err_text(&e));
+	CHECK_MSG(world_attach(&w, 2, "six", NULL, &b, &e) == 0, "%s", err_text(&e));
+	CHECK_MSG(world_attach(&w, 3, "chosen", NULL, &c, &e) == 0, "%s", err_text(&e));
+	CHECK_STR(ip_net_text(&a->endpoints[0].address6, text), "fd00:1::2/64");
+	CHECK_STR(ip_text(&a->endpoints[0].gateway6, text), "fd00:1::1");
+	CHECK(file_has(a->hosts_path, "\nfd00:1::2\t111111111111\n"));
+	server = listen6(a->key, 80);
+	CHECK_STR(ask6(b->key, "fd00:1::2", 80, server, WORLD_PATIENCE_MS), "fd00:1::3");
+	CHECK_STR(ask6(w.outside, "2001:db8::1", 8080, server, WORLD_PATIENCE_MS), "2001:db8::2");
+	CHECK_STR(ask6(c->key, "fd00:1::2", 80, server, WORLD_SILENCE_MS), "dropped");
+	close(server);
+	/* out with the machine's address */
+	server = listen6(w.outside, 80);
+	CHECK_STR(ask6(b->key, "2001:db8::2", 80, server, WORLD_PATIENCE_MS), "2001:db8::1");
+	close(server);
+	/* found again */
+	CHECK_MSG(world_restart(&w, (char *[]){ (char *)world_id(1), NULL }, &e) == 0, "%s",
+		  err_text(&e));
+	a = net_get(w.nets, world_id(1));
+	CHECK_STR(ip_net_text(&a->endpoints[0].address6, text), "fd00:1::2/64");
+	CHECK_MSG(world_attach(&w, 4, "six", NULL, &b, &e) == 0, "%s", err_text(&e));
+	CHECK_STR(ip_net_text(&b->endpoints[0].address6, text), "fd00:1::3/64");
+}
+
+/* threats row 76: on a network without IPv6 a container can neither speak it nor teach it to the
+ * bridge; where there is IPv6, router advertisements are for nobody. */
+TEST(router_advertisements_are_ignored)
+{
+	static const char *const files[] = { "accept_ra", "accept_redirects" };
+	const struct network_want six = { .name = "six", .ipv6 = true }, four = { .name = "four" };
+	_cleanup_(world_free) struct world w;
+	const struct network *nets[2];
+	const struct sandbox *s;
+	struct err e = { 0 };
+
+	if (!world_new(&w, "192.0.2.1/24") || !uplink6(&w))
+		return;
+	CHECK_MSG(nets_create(w.nets, &six, &nets[0], &e) == 0, "%s", err_text(&e));
+	CHECK_MSG(nets_create(w.nets, &four, &nets[1], &e) == 0, "%s", err_text(&e));
+	for (size_t i = 0; i < 2; i++) {
+		char path[100];
+
+		for (size_t k = 0; k < ARRAY_SIZE(files); k++) {
+			(void)str_format(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s",
+					 nets[i]->ifname, files[k]);
+			CHECK_MSG(file_has(path, "0"), "%s", path);
+		}
+		(void)str_format(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6",
+				 nets[i]->ifname);
+		CHECK_MSG(file_has(path, i == 0 ? "0" : "1"), "%s", path);
+		CHECK_MSG(world_attach(&w, (int)i, nets[i]->name, NULL, &s, &e) == 0, "%s",
+			  err_text(&e));
+		{
+			int own = world_enter(s->key);
+			bool off = file_has("/proc/sys/net/ipv6/conf/eth0/accept_ra", "0"),
+			     none = file_has("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1");
+
+			world_leave(own);
+			CHECK(off && none == (i == 1));
+		}
+	}
+}
