@@ -292,7 +292,7 @@ static int answer_challenge(struct session *s, const struct challenge *c, struct
 	if (c->scheme != AUTH_BASIC || state->basic)
 		return 0;
 	if (!has_credentials(s) || !s->auth.username)
-		return err_set(e, EKEYREJECTED, "no basic auth credentials");
+		return err_set(e, EREMOTEIO, "no basic auth credentials");
 	state->basic = true;
 	return 1;
 }

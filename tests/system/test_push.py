@@ -346,8 +346,7 @@ def there_and_back():
         files = {**images.busybox_files(), "data/one": (kind + compress).encode()}
         image = registry.make([images.layer(files), images.layer({"back": compress.encode()})], CONFIG, kind, compress)
         here = f"push/back-{kind}-{compress}"
-        folder = samples.layout(image, local("back"), "1")
-        others.copy(f"oci:{folder}:1", f"docker://{plain.here}/{here}:1", *plain.skopeo_words("dest"))
+        others.copy(f"dir:{samples.directory(image, local('back'))}", f"docker://{plain.here}/{here}:1", *plain.skopeo_words("dest"))
         box.docker("pull", f"{plain.name}/{here}:1")
         equal(box.inspect(f"{plain.name}/{here}:1", "image")["Id"], image.id, f"id of {kind} {compress}")
         equal(box.docker("run", "--rm", f"{plain.name}/{here}:1"), kind + compress, f"{kind} {compress} in a container")

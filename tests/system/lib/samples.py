@@ -139,3 +139,15 @@ def layout(image, folder, tag):
         json.dump({"schemaVersion": 2, "manifests": [image.descriptor(
             annotations={"org.opencontainers.image.ref.name": tag})]}, text)
     return folder
+
+
+def directory(image, folder):
+    """Writes an image as skopeo's "dir:" has it, which takes manifests of any kind; returns the folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    files = {"version": b"Directory Transport Version: 1.1\n", "manifest.json": image.manifest,
+             **{images.digest(data): data for data in image.blobs.values()}}
+    for name, data in files.items():
+        with open(os.path.join(folder, name), "wb") as out:
+            out.write(data)
+    return folder

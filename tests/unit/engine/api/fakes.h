@@ -15,6 +15,8 @@
 #include "engine/container/files.h"
 #include "engine/container/stats.h"
 #include "engine/container/top.h"
+#include "engine/registry/lookup.h"
+#include "engine/registry/push.h"
 #include "init/base/str.h"
 
 struct container {
@@ -58,6 +60,8 @@ static struct fakes {
 	struct image image;
 	bool has_image;
 	struct image_op *image_op;
+	struct registry_login *login;
+	struct registry_download *download;
 	int image_fd;
 	struct image_save *save;
 	struct container_commit *commit;
@@ -627,6 +631,103 @@ int images_tag(struct images *s, const char *ref, const char *name, struct err *
 void image_op_cancel(struct image_op *op)
 {
 	fake.cancelled_images += op == fake.image_op && fake.image_fd > 0;
+}
+
+/* ---- registry ---- */
+
+int registry_pull(struct registry *reg, const char *ref, const struct image_platform *platform,
+		  const struct registry_auth *auth, struct image_op *op, struct err *e)
+{
+	int r = next_result(e);
+
+	(void)reg;
+	snprintf(fake.asked, sizeof(fake.asked), "pull %s %s/%s/%s as %s", ref,
+		 platform->os ? platform->os : "-",
+		 platform->architecture ? platform->architecture : "-",
+		 platform->variant ? platform->variant : "-",
+		 auth->username ? auth->username : "nobody");
+	if (r < 0)
+		return r;
+	fake.image_op = op;
+	fake.image_fd = 3;
+	return 0;
+}
+int registry_login(struct registry *reg, const struct registry_auth *auth, struct registry_login *l,
+		   struct err *e)
+{
+	int r = next_result(e);
+
+	(void)reg;
+	snprintf(fake.asked, sizeof(fake.asked), "login %s as %s",
+		 auth->server ? auth->server : "-", auth->username ? auth->username : "nobody");
+	fake.login = l;
+	return r;
+}
+void registry_login_cancel(struct registry_login *l)
+{
+	(void)l;
+}
+int registry_download(struct registry *reg, const char *url, int fd, struct registry_download *d,
+		      struct err *e)
+{
+	(void)reg;
+	(void)fd;
+	if (strncmp(url, "http", 4) != 0)
+		return err_set(e, EINVAL, "the address does not begin with http:// or https://");
+	fake.download = d;
+	return 0;
+}
+void registry_download_cancel(struct registry_download *d)
+{
+	(void)d;
+}
+char *const *registry_mirrors(const struct registry *reg)
+{
+	(void)reg;
+	return NULL;
+}
+char *const *registry_insecure(const struct registry *reg)
+{
+	(void)reg;
+	return NULL;
+}
+int registry_push(struct registry *reg, const char *name, const char *tag,
+		  const struct image_platform *platform, const struct registry_auth *auth,
+		  struct registry_push *p, struct err *e)
+{
+	(void)platform;
+	(void)reg;
+	(void)name;
+	(void)tag;
+	(void)auth;
+	(void)p;
+	return next_result(e);
+}
+void registry_push_cancel(struct registry_push *p)
+{
+	(void)p;
+}
+int registry_describe(struct registry *reg, const char *name, const struct registry_auth *auth,
+		      struct registry_lookup *l, struct err *e)
+{
+	(void)reg;
+	(void)name;
+	(void)auth;
+	(void)l;
+	return next_result(e);
+}
+int registry_search(struct registry *reg, const struct registry_search *q,
+		    const struct registry_auth *auth, struct registry_lookup *l, struct err *e)
+{
+	(void)reg;
+	(void)q;
+	(void)auth;
+	(void)l;
+	return next_result(e);
+}
+void registry_lookup_cancel(struct registry_lookup *l)
+{
+	(void)l;
 }
 
 const char *net_driver_name(enum net_driver d)
