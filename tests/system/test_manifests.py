@@ -28,8 +28,11 @@ services:
     command: [sleep, "100000"]
     read_only: true
     cap_drop: [ALL]
+    secrets: [word]
 volumes:
   kept: {}
+secrets:
+  word: {content: said-once}
 """
 # file name: (text, line that the error must name, word that it must say)
 BAD = {
@@ -156,6 +159,7 @@ def again():
     box.up(overlay=os.path.join(box.scratch, "overlay"), publish=["auto:8081", "auto:8082"],
            disk=os.path.join(box.scratch, "data.img"))
     until(lambda: "leaf" in box.curl(8081, check=False).stdout, "the changed page after the power cut", 120)
+    equal(box.docker("exec", "good-base-1", "cat", "/run/secrets/word").strip(), "said-once", "the secret after the power cut")
 
 
 tap.main()
