@@ -66,11 +66,26 @@ TEST(what_is_missing_says_so)
 	CHECK(answers(&w, "POST /session", NULL, "404", "page not found"));
 	CHECK(answers(&w, "POST /build?t=x", NULL, "501",
 		      "{\"message\":\"building images is not supported yet\"}"));
-	CHECK(answers(&w, "POST /images/a/b:1/push", NULL, "501", "pushing images"));
+	CHECK(answers(&w, "POST /plugins/a/b:1/enable", NULL, "501", "plugins"));
 	CHECK(answers(&w, "GET /nodes", NULL, "503",
 		      "This node is not a swarm manager. Use \\\"docker swarm init"));
 	CHECK(answers(&w, "POST /swarm/init", "{}", "503", "swarm manager"));
 	CHECK(answers(&w, "GET /plugins", NULL, "200", "\r\n\r\n[]\n"));
+}
+
+TEST(searches_are_checked_before_anybody_is_asked)
+{
+	WORLD();
+
+	CHECK(answers(&w, "GET /images/search?term=a&limit=x", NULL, "400",
+		      "invalid limit specified: x"));
+	CHECK(answers(&w, "GET /images/search?term=a&limit=-1", NULL, "400", "invalid limit"));
+	CHECK(answers(&w, "GET /images/search?term=a&filters={\"stars\":[\"b\"]}", NULL, "400",
+		      "invalid filter 'stars=b'"));
+	CHECK(answers(&w, "GET /images/search?term=a&filters={\"zzz\":[\"b\"]}", NULL, "400",
+		      "invalid filter 'zzz'"));
+	CHECK(answers(&w, "GET /images/search?term=a&filters={\"is-automated\":[\"true\"]}", NULL,
+		      "200", "\r\n\r\n[]\n"));
 }
 
 /* --- containers ------------------------------------------------------------------------------- */
