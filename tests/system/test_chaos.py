@@ -25,7 +25,7 @@ from lib.tap import case, check
 
 OPS = int(os.environ.get("SKERRY_CHAOS_OPS", "1000"))
 SEED = int(os.environ.get("SKERRY_CHAOS_SEED", time.time_ns() % 1000000))
-MOST = max(10 * OPS, 10000) # operations, until all has been seen
+MOST = max(10 * OPS, 10000)   # operations, until each verb has been seen to succeed
 CLIENTS = 4
 KILLS = 3
 KILL_EVERY = 75             # operations between two kills of the engine, at least
@@ -237,8 +237,7 @@ class Work:
 
     def take(self):
         with self.lock:
-            complete = not self.unseen and self.kills >= KILLS
-            left = self.done < self.count or (not complete and self.done < MOST)
+            left = self.done < self.count or self.kills < KILLS or (self.done < MOST and len(self.unseen) > 0)
             self.done += left
             return left
 
