@@ -157,6 +157,19 @@ def identity():
     check(int(box.sh("date +%s")) > 1735689600, "the clock is before 2025")
 
 
+@case("the hardware's watchdog is fed, not the kernel's own")
+def watchdog():
+    look = 'for w in /sys/class/watchdog/*; do echo "$(cat $w/state) $(cat $w/identity)"; done'
+    active = [line for line in box.sh(look).splitlines() if line.startswith("active ")]
+    equal(active, ["active iTCO_wdt"], "what is armed")
+
+
+@case("the uplink takes an IPv6 address and a route from its router (SLAAC)")
+def slaac():
+    until(lambda: " fec0::" in box.sh("ip -6 addr show dev eth0"), "an address with QEMU's prefix")
+    until(lambda: "default via fe80::2" in box.sh("ip -6 route show"), "a default route by the router's advertisement")
+
+
 @case("only the API listens on the network")
 def listeners():
     lines = box.sh("cat /proc/net/tcp /proc/net/tcp6").splitlines()
