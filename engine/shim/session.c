@@ -31,6 +31,7 @@ struct client {
 };
 
 static void client_free(struct client *c);
+static void client_deaf(struct client *c);
 
 /* --- reading outputs --- */
 
@@ -102,7 +103,7 @@ static void client_send(struct client *c, const unsigned char *header, const cha
 	ssize_t n = sendmsg(c->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		client_free(c);
+		client_deaf(c);
 		return;
 	}
 	if (n < 0)
@@ -174,21 +175,37 @@ static void on_output(struct io_event *ev, uint32_t events)
 
 /* --- clients --- */
 
+static void drop_pending(struct client *c)
+{
+	timer_clear(&c->stall);
+	if (!c->pending)
+		return;
+	free(take_ptr(c->pending));
+	hold(c->session, -1);
+}
+
+/* It went, and takes nothing any more; what it wrote before is still to be read (on_client). */
+static void client_deaf(struct client *c)
+{
+	if (!c->in) {
+		client_free(c);
+		return;
+	}
+	memset(c->wants, 0, sizeof(c->wants));
+	drop_pending(c);
+	(void)io_change(&c->io, c->session->in_pending ? 0 : EPOLLIN);
+}
+
 static void client_free(struct client *c)
 {
 	struct session *s = c->session;
 	bool closes_stdin = c->in && s->stdin_once && !s->tty;
 
 	io_remove(&c->io);
-	timer_clear(&c->stall);
 	list_remove(&c->link);
 	s->n_clients--;
 	fd_close(c->fd);
-	if (c->pending) {
-		free(c->pending);
-		c->pending = NULL;
-		hold(s, -1);
-	}
+	drop_pending(c);
 	free(c);
 	if (closes_stdin)
 		session_close_stdin(s);
@@ -205,7 +222,7 @@ static void client_flush(struct client *c)
 	ssize_t n = send(c->fd, c->pending + c->off, c->len - c->off, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		client_free(c);
+		client_deaf(c);
 		return;
 	}
 	if (n <= 0)

@@ -341,6 +341,25 @@ TEST(a_terminal_keeps_its_stdin_when_a_client_leaves)
 	CHECK_STR(got, "hi\n");
 }
 
+TEST(what_a_client_wrote_before_it_left_arrives)
+{
+	_cleanup_(bench_close) struct bench b;
+	char got[16] = "";
+	int client = -1;
+
+	bench_open(&b, true);
+	CHECK_INT(session_attach(&b.s, true, true, true, &client, NULL), 0);
+	settle(&b);
+	/* the output is found first, and that nobody takes it */
+	CHECK_INT(write(b.out, "x", 1), 1);
+	CHECK_INT(write(client, "last", 4), 4);
+	fd_close(client);
+	settle(&b);
+	CHECK_INT(read(b.in, got, sizeof(got)), 4);
+	CHECK_STR(got, "last");
+	CHECK_INT(b.s.n_clients, 0);
+}
+
 TEST(stalled_client_is_dropped_in_time)
 {
 	_cleanup_(bench_close) struct bench b;
