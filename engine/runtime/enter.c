@@ -7,6 +7,7 @@
  * its first moment, so that no process of the container can trace it while it is half inside.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@
 #include "engine/runtime/runner.h"
 #include "engine/runtime/sync.h"
 #include "init/base/str.h"
+
+enum { ENDING_MS = 1000 }; /* for the first process to be gone, once its end has begun */
 
 struct entry {
 	const struct runtime_exec *opts;
@@ -122,6 +125,16 @@ static int join(const struct kept *k, struct err *e)
 	return 0;
 }
 
+/* The kernel says ENOMEM for a clone into process ids whose first process is ending (alloc_pid in
+ * kernel/pid.c), a moment before its pidfd tells the end. */
+static void explain_clone(struct err *e)
+{
+	struct pollfd end = { .fd = TARGET_FD, .events = POLLIN };
+
+	if (e->code == ENOMEM && poll(&end, 1, ENDING_MS) == 1)
+		err_set(e, ESRCH, "the container is not running");
+}
+
 static void run(const void *arg)
 {
 	struct entry n = { .opts = arg, .cgroup_fd = -1 };
@@ -134,6 +147,8 @@ static void run(const void *arg)
 	pid = runner_clone(0, n.cgroup_fd, &go, &e);
 	if (pid == 0)
 		next_process(&n);
+	if (pid < 0)
+		explain_clone(&e);
 	if (pid < 0 || runner_go(go, &e) < 0)
 		fail(&e);
 	_exit(0);
