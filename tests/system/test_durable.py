@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Images survive power cuts and kill -9. A script of load, import, tag, commit, rmi and prune runs while QEMU records each
+"""Images survive power cuts and kill -9. A script of pull, load, import, tag, commit, rmi and prune runs while QEMU records each
 write of the data disk; then the disk is made as it was at SKERRY_CUTS (default 300) moments, and at each of them, after e2fsck
 and the engine's own recovery, the store's check (`skerryd store-check`) finds nothing, what was answered with success is
 there with the right content, and what was removed with success is gone."""
@@ -15,7 +15,7 @@ import subprocess
 import tarfile
 import urllib.parse
 
-from lib import images, tap, vm
+from lib import images, registry, tap, vm
 from lib.poll import until
 from lib.tap import Failed, case, check, contains, equal
 from lib.writelog import Replay, WriteLog
@@ -29,6 +29,7 @@ STORE_ON_DISK = "/lib/skerry/images"        # the data disk is /var
 TOOLS = "/usr/libexec/skerry-test"
 
 box = vm.prepared("durable")
+reg = registry.start()
 LOG = WriteLog(os.path.join(box.scratch, "writes"))
 LAYERS = {}                 # diff id -> {path: bytes}
 OPS = []                    # of the script: (what, position at the start, position at the answer, state after it)
@@ -67,12 +68,17 @@ def ask(method, path, body=None, seconds=120):
         conn.close()
 
 
+def whole(name):
+    """A name as the store has it: what names no registry is of Docker's own."""
+    return name if name.startswith(reg.name + "/") else f"docker.io/{name}"
+
+
 def state():
     """({name: id}, {id}) as the engine has it."""
     names, ids = {}, set()
     for item in json.loads(ask("GET", "/images/json?all=true")[1]):
         ids.add(item["Id"])
-        names.update({f"docker.io/{name}": item["Id"] for name in item["RepoTags"] or []})
+        names.update({whole(name): item["Id"] for name in item["RepoTags"] or []})
     return names, ids
 
 
@@ -94,6 +100,12 @@ def step(what, *words):
 
 def load(name, *layers, **options):
     step(f"load {name}", "POST", "/images/load", archive(name, *layers, **options))
+
+
+def pull(repo, *layers):
+    """What the registry has as the repository's tag 1 from now on."""
+    reg.add(repo, registry.make([make_layer(files) for files in layers]), "1")
+    step(f"pull {repo}", "POST", f"/images/create?fromImage={reg.name}/{repo}&tag=1")
 
 
 def remove(name, force=False):
@@ -138,6 +150,7 @@ def commit(image, name, files):
 def one_round(number):
     r = f"r{number}"
     base = files_of("base")
+    pull("t/pulled", base, files_of(f"{r}p1"), files_of(f"{r}p2"))
     load("t/a:1", base, files_of(f"{r}a1"), files_of(f"{r}a2"))
     load("t/b:1", base, files_of(f"{r}b1"))
     step("tag", "POST", "/images/t/a:1/tag?repo=t/alias&tag=1")
@@ -151,6 +164,7 @@ def one_round(number):
     remove("t/oci:1")
     step("load of several", "POST", "/images/load", several)
     step("tag of another", "POST", "/images/t/imp:1/tag?repo=t/b&tag=1")
+    pull("t/pulled", base, files_of(f"{r}p1"), files_of(f"{r}p3"))  # the name moves, two layers are there
     prune(False)
     remove(state()[0]["docker.io/t/imp:1"], force=True)             # by its id, with both names
     load("t/a:1", base, files_of(f"{r}a1"), files_of(f"{r}a2"))     # what was removed comes back
@@ -229,11 +243,14 @@ def check_cuts(cuts, folder):
     return wrong
 
 
-@case("a script of load, import, tag, commit, rmi and prune runs, its writes are recorded",
+@case("a script of pull, load, import, tag, commit, rmi and prune runs, its writes are recorded",
       seconds=600)
 def script():
     overlay = os.path.join(box.scratch, "overlay")
     os.makedirs(overlay + TOOLS)
+    os.makedirs(overlay + "/etc/skerry")
+    with open(overlay + "/etc/skerry/system.yaml", "w", encoding="ascii") as text:
+        text.write(f"engine:\n  registry:\n    insecure-registries: [\"{reg.name}\"]\n")
     shutil.copy(images.program("killer.c"), os.path.join(overlay + TOOLS, "killer"))
     box.up(overlay=overlay, disk_size=str(DISK), disk_log=LOG.path)
     box.wait_declared()         # then nobody else brings images
