@@ -156,7 +156,8 @@ static int make_modules(struct daemon *d, struct err *e)
 							    .images = en->images,
 							    .settings = d->settings,
 							    .ca_bundle = PATH_CA_BUNDLE,
-							    .certs_dir = PATH_CERTS_D },
+							    .certs_dir = PATH_CERTS_D,
+							    .auth_file = PATH_REGISTRY_AUTH },
 				 &en->registry, e);
 	if (r == 0)
 		r = nets_new(en->loop, &nets, &en->nets, e);

@@ -23,5 +23,7 @@
 /* Whom registries' certificates may be signed by, and Docker's folders for single ones. */
 #define PATH_CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
 #define PATH_CERTS_D "/etc/docker/certs.d"
+/* The machine's own credentials for registries, in the form that `docker login` writes. */
+#define PATH_REGISTRY_AUTH "/etc/docker/config.json"
 
 #endif

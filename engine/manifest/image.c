@@ -109,12 +109,14 @@ static void pull_done(struct image_op *op, int r, const struct err *e)
 
 void service_pull(struct service_run *run)
 {
-	struct manifests *m = run->project->m;
+	_cleanup_(registry_auth_free) struct registry_auth auth = { 0 };
+	struct registry *reg = run->project->m->cfg.registry;
 	struct err e = { 0 };
 
 	run->busy = true;
 	run->image_op = (struct image_op){ .done = pull_done };
-	if (registry_pull(m->cfg.registry, image_name(run), NULL, NULL, &run->image_op, &e) < 0) {
+	if (registry_own_auth(reg, image_name(run), &auth, &e) < 0 ||
+	    registry_pull(reg, image_name(run), NULL, &auth, &run->image_op, &e) < 0) {
 		run->busy = false;
 		pull_failed(run, &e);
 	}

@@ -20,7 +20,8 @@ int registry_new(const struct registry_config *cfg, struct registry **ret, struc
 	reg->turn.fn = pulls_turn;
 	r = registry_settings_read(cfg->settings, &reg->settings, e);
 	if (r == 0 && (str_set(&reg->ca_bundle, cfg->ca_bundle) < 0 ||
-		       str_set(&reg->certs_dir, cfg->certs_dir) < 0))
+		       str_set(&reg->certs_dir, cfg->certs_dir) < 0 ||
+		       str_set(&reg->auth_file, cfg->auth_file) < 0))
 		r = err_set(e, ENOMEM, "out of memory");
 	if (r == 0)
 		*ret = take_ptr(reg);
@@ -35,6 +36,7 @@ void registry_free(struct registry *reg)
 	registry_settings_free(&reg->settings);
 	free(reg->ca_bundle);
 	free(reg->certs_dir);
+	free(reg->auth_file);
 	free(reg);
 }
 

@@ -32,6 +32,8 @@ struct registry_config {
 	char *const *settings;
 	const char *ca_bundle; /* PEM: who may sign registries' certificates; may be absent */
 	const char *certs_dir; /* .../certs.d/HOST/{*.crt,client.cert,client.key}; may be absent */
+	const char *auth_file; /* the machine's own credentials, as `docker login` writes them; may
+				* be absent */
 	bool no_sandbox; /* tests under sanitizers only */
 };
 
@@ -54,6 +56,11 @@ void registry_auth_read(const char *header, struct registry_auth *ret);
 int registry_auth_read_object(yyjson_val *object, struct registry_auth *ret, struct err *e);
 /* `from` may be NULL. */
 int registry_auth_copy(const struct registry_auth *from, struct registry_auth *to, struct err *e);
+/* The machine's own for the registry of `ref`, for what no client asks for; nothing when it has
+ * none. -EINVAL, with file and key, for what cannot be used. *ret is zeroed before; the caller
+ * frees it. */
+int registry_own_auth(const struct registry *reg, const char *ref, struct registry_auth *ret,
+		      struct err *e);
 void registry_auth_free(struct registry_auth *a);
 DEFINE_CLEANUP_VALUE(struct registry_auth, registry_auth_free)
 

@@ -14,7 +14,7 @@ struct registry {
 	struct loop *loop;
 	struct images *images;
 	struct registry_settings settings;
-	char *ca_bundle, *certs_dir;
+	char *ca_bundle, *certs_dir, *auth_file;
 	bool no_sandbox;
 	/* pull.c */
 	struct list pulls; /* struct pull, in the order they came */

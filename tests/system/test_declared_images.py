@@ -2,6 +2,7 @@
 """Images of declared containers: pulled at boot, with patience while the registry is not there; what runs keeps running
 when a new image cannot be had."""
 
+import base64
 import json
 import os
 
@@ -11,6 +12,7 @@ from lib.tap import case, check, contains, equal
 
 FOLDER = "/etc/skerry/compose"
 reg = registry.start()
+locked = registry.start(auth="basic", users={"ann": "secret"})
 box = vm.prepared("declared")
 
 
@@ -20,8 +22,8 @@ def image(word):
                          {"Cmd": ["sh", "-c", "cat /word; exec sleep 100000"]})
 
 
-def project(repo, tag="1", more=""):
-    return f"services:\n  a:\n    image: {reg.name}/{repo}{tag if tag.startswith('@') else ':' + tag}\n    init: true\n{more}"
+def project(repo, tag="1", more="", at=reg):
+    return f"services:\n  a:\n    image: {at.name}/{repo}{tag if tag.startswith('@') else ':' + tag}\n    init: true\n{more}"
 
 
 def boot():
@@ -50,7 +52,7 @@ def boots():
     overlay = os.path.join(box.scratch, "overlay")
     os.makedirs(os.path.join(overlay, FOLDER[1:]))
     with open(os.path.join(overlay, "etc/skerry/system.yaml"), "w", encoding="utf-8") as file:
-        file.write(f"engine:\n  registry:\n    insecure-registries: [\"{reg.name}\"]\n")
+        file.write(f"engine:\n  registry:\n    insecure-registries: [\"{reg.name}\", \"{locked.name}\"]\n")
     with open(os.path.join(overlay, FOLDER[1:], "late.yaml"), "w", encoding="utf-8") as file:
         file.write(project("team/late"))
     digest = reg.add("team/late", image("late"), "1")
@@ -127,6 +129,21 @@ def every():
     equal(box.inspect("every-a-1")["Id"], container, "an image that is the same replaces nothing: the container")
     reg.add("team/every", image("two"), "1")
     until(lambda: word("every") == "two", "the changed image runs", 180)
+
+
+@case("a registry that asks who is there: the credentials of /etc/docker/config.json, and nobody else's")
+def credentials():
+    locked.add("team/locked", image("locked"), "1")
+    declare("locked", project("team/locked", at=locked))
+    until(lambda: service("locked")["error"], "the error is told", 120)
+    contains(service("locked")["error"], "denied", "the error")
+    coded = base64.b64encode(b"ann:secret").decode()
+    box.sh("mkdir -p /etc/docker")
+    box.put("/etc/docker/config.json", json.dumps({"auths": {locked.name: {"auth": coded}}}))
+    until(lambda: word("locked") == "locked", "it is pulled once there are credentials", 180)
+    refused = box.docker("pull", f"{locked.name}/team/locked:1", check=False)
+    check(refused.returncode != 0, f"a client without credentials pulled: {refused.stdout}")
+    check("secret" not in box.log() and coded not in box.log(), "the password is on the console")
 
 
 tap.main()
