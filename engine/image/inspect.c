@@ -74,9 +74,9 @@ static void write_health(struct json_writer *w, const struct image_health *h)
 	json_end_object(w);
 }
 
-static void write_config(struct json_writer *w, const struct image_config *c)
+static void write_config(struct json_writer *w, const char *key, const struct image_config *c)
 {
-	json_key(w, "Config");
+	json_key(w, key);
 	json_begin_object(w);
 	json_member_str(w, "User", text_or_empty(c->user));
 	write_set(w, "ExposedPorts", c->exposed_ports);
@@ -143,7 +143,11 @@ void image_inspect(const struct image *img, const struct image_view *v, struct j
 	json_member_str(w, "Created", img->created);
 	json_member_str(w, "DockerVersion", text_or_empty(img->docker_version));
 	json_member_str(w, "Author", text_or_empty(img->author));
-	write_config(w, &img->config);
+	write_config(w, "Config", &img->config);
+	if (v->container_config) {
+		json_member_str(w, "Container", "");
+		write_config(w, "ContainerConfig", &img->config);
+	}
 	json_member_str(w, "Architecture", text_or_empty(img->architecture));
 	if (!str_empty(img->variant))
 		json_member_str(w, "Variant", img->variant);
