@@ -67,7 +67,10 @@ def manifest_of(layout):
 
 def saved():
     """Our image, as an archive and unpacked: (inspect, archive, layout)."""
-    box.docker("load", "-i", images.busybox_image(local("first.tar"), IMAGE, more=FILES, config={"Labels": {"of": "interop"}, "User": "1000"}))
+    # a layer is kept once, as the archive that came first: no other image has these
+    layers = [images.layer({**images.busybox_files(), "etc/base": b"of interop\n"}), images.layer(FILES)]
+    box.docker("load", "-i", images.docker_archive(local("first.tar"), IMAGE, layers, {
+        "Cmd": ["sh"], "Env": ["PATH=/bin:/usr/bin"], "Labels": {"of": "interop"}, "User": "1000"}))
     box.docker("save", "-o", local("ours.tar"), IMAGE)
     return box.inspect(IMAGE, "image"), local("ours.tar"), unpacked(local("ours.tar"), "ours")
 
@@ -106,7 +109,7 @@ def to_umoci():
     run("umoci", "config", "--image", f"{layout}:changed", "--config.cmd", "cat", "--config.cmd", "/data/more")
     skopeo("copy", f"oci:{layout}:changed", f"oci:{local('changed')}:test/interop:umoci")
     name, manifest, config = manifest_of(local("changed"))
-    box.docker("rmi", IMAGE)        # a layer is kept once, as the archive that came first
+    box.docker("rmi", IMAGE)
     box.docker("load", "-i", packed(local("changed"), local("changed.tar")))
     made = box.inspect("test/interop:umoci", "image")
     equal((made["Id"], made["RepoDigests"]), (manifest["config"]["digest"], [f"test/interop@{name}"]), "the image that umoci made")
