@@ -166,6 +166,13 @@ static int merge_command(struct container_config *c, const struct image_config *
 	return 0;
 }
 
+/* What our own behaviour hangs on comes from who creates a container or declares it, never from
+ * the image (threats.md row 56: CVE-2026-53488). */
+static bool label_reserved(const char *key)
+{
+	return str_starts(key, "skerry.") || str_starts(key, "com.docker.compose.");
+}
+
 static int merge_image(struct container_config *c, const struct image_config *img, struct err *e)
 {
 	int r = merge_text(&c->user, img->user);
@@ -178,7 +185,8 @@ static int merge_image(struct container_config *c, const struct image_config *im
 	r |= merge_health(c, img->health);
 	r |= merge_command(c, img);
 	for (size_t i = 0; i < img->labels.n; i++)
-		if (!pairs_get(&c->labels, img->labels.v[i].key))
+		if (!label_reserved(img->labels.v[i].key) &&
+		    !pairs_get(&c->labels, img->labels.v[i].key))
 			r |= pairs_set(&c->labels, img->labels.v[i].key, img->labels.v[i].value);
 	if (r)
 		return err_errno(e, ENOMEM, "container configuration");

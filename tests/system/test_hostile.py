@@ -121,6 +121,20 @@ def archive_of(name, parts, config):
         return data.read()
 
 
+@case("row 56: labels of an image that would be ours decide nothing; those of its user do")
+def labels():
+    mine = {"skerry.autoheal": "true", "com.docker.compose.project": "demo", "com.docker.compose.service": "web",
+            "com.docker.compose.project.config_files": "/etc/skerry/compose/demo.yaml"}
+    box.docker("load", "-i", images.busybox_image(f"{box.scratch}/labels.tar", "t/labels:1", config={"Labels": {**mine, "of": "the image"}}))
+    box.docker("create", "--name", "labels-a", "t/labels:1")
+    box.docker("create", "--name", "labels-b", "--label", "skerry.autoheal=true", "t/labels:1")
+    equal(box.inspect("t/labels:1", "image")["Config"]["Labels"], {**mine, "of": "the image"}, "the image's")
+    equal(box.inspect("labels-a")["Config"]["Labels"], {"of": "the image"}, "the container's")
+    equal(box.inspect("labels-b")["Config"]["Labels"], {"of": "the image", "skerry.autoheal": "true"}, "with one of its user's")
+    box.docker("rm", "labels-a", "labels-b")
+    box.docker("rmi", "t/labels:1")
+
+
 @case("two images at once that swap folders for links (CVE-2025-47290): each has its own tree")
 def two():
     def swapping(number):
