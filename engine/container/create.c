@@ -60,6 +60,7 @@ void container_free(struct container *c)
 	timer_clear(&c->stop_timer);
 	timer_clear(&c->backoff_timer);
 	execs_drop(c);
+	child_remove(&c->remover, true, NULL); /* the trash is emptied at the next start */
 	fd_close(c->freed_fd);
 	shim_client_free(c->shim);
 	updates_free(c);
