@@ -134,6 +134,7 @@ struct containers {
 	struct list log_readers; /* logs.c: those that follow */
 	struct io_event log_watch; /* inotify */
 	struct execs *execs; /* exec.c */
+	struct shim_maker *shim_maker;
 	size_t n_files; /* operations of files.c */
 	struct list batches; /* ops.c: answers to be given */
 	size_t n_tops; /* top.c: workers that run */

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "engine/shim/maker.h"
 #include "engine/shim/protocol.h"
 #include "engine/shim/shim.h"
 #include "init/base/cgroup.h"
@@ -625,6 +626,8 @@ int shim_main(int argc, char **argv)
 		log_error("shim: the directory is missing");
 		return 2;
 	}
+	if (str_eq(argv[1], "--maker"))
+		return shim_maker_main(argc - 1, argv + 1);
 	(void)signal(SIGPIPE, SIG_IGN);
 	s.proc.pidfd = s.proc.tty_fd = s.proc.sync_fd = -1;
 	s.dir = argv[argc - 1];
