@@ -23,5 +23,9 @@
 /* Whom registries' certificates may be signed by, and Docker's folders for single ones. */
 #define PATH_CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
 #define PATH_CERTS_D "/etc/docker/certs.d"
+/* Plugins of volumes and networks: sockets, and files that say where they are. */
+#define PATH_PLUGINS "/run/docker/plugins"
+#define PATH_PLUGINS_ETC "/etc/docker/plugins"
+#define PATH_PLUGINS_LIB "/usr/lib/docker/plugins"
 
 #endif
