@@ -331,8 +331,8 @@ void policy_stopped_by_user(struct container *c);
 
 /*
  * Takes the container's next volume, and fills it from its image if it is empty; *next counts its
- * mounts, the caller sets cu->done and says who takes it ("": the container). 1: on its way; 0: none
- * is left, and where they are is known.
+ * mounts, the caller sets cu->done and says who takes it ("": the container). 1: on its way; 0:
+ * none is left, and where they are is known.
  */
 int container_copy_up(struct container *c, const char *who, size_t *next, struct copy_up *cu,
 		      struct err *e);

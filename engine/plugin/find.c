@@ -73,7 +73,7 @@ static int address_parse(const char *text, bool tls, struct plugin_address *ret,
 	}
 	return err_set(e, EINVAL,
 		       "the address of the plugin is \"%.100s\", should be unix:///PATH, "
-		       "tcp://HOST:PORT, http://... or https://...",
+		       "tcp://HOST:PORT, or http(s)://HOST",
 		       text);
 }
 
@@ -124,15 +124,14 @@ static const struct {
 	const char *ending;
 	bool nested, socket;
 } forms[] = {
-	{ ".sock", false, true },  { ".sock", true, true },   { ".spec", false, false },
-	{ ".spec", true, false },  { ".json", false, false }, { ".json", true, false },
+	{ ".sock", false, true }, { ".sock", true, true },   { ".spec", false, false },
+	{ ".spec", true, false }, { ".json", false, false }, { ".json", true, false },
 };
 
 static char *form_path(const char *folder, const char *name, size_t form)
 {
-	return forms[form].nested
-		       ? str_printf("%s/%s/%s%s", folder, name, name, forms[form].ending)
-		       : str_printf("%s/%s%s", folder, name, forms[form].ending);
+	return forms[form].nested ? str_printf("%s/%s/%s%s", folder, name, name, forms[form].ending)
+				  : str_printf("%s/%s%s", folder, name, forms[form].ending);
 }
 
 static bool is_there(const char *path, bool socket)

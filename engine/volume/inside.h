@@ -46,7 +46,8 @@ struct volume_job {
 	struct defer_event turn;
 };
 
-void volume_job_add(struct volumes *vs, struct volume *v, struct loop *loop, struct volume_job *job);
+void volume_job_add(struct volumes *vs, struct volume *v, struct loop *loop,
+		    struct volume_job *job);
 /* Out of the queue, whether it ran or waited; the next one begins. */
 void volume_job_end(struct volume_job *job);
 /* `first` is about to free the volume: all others are told. */

@@ -117,10 +117,11 @@ static int check_together(const struct volume_options_local *o, const char *word
 			       "%.32s it is o=size=...",
 			       o->type);
 	if (o->bind && o->device[0] != '/')
-		return err_set(e, EINVAL,
-			       "invalid option: \"device\": \"%.100s\", should be the absolute path "
-			       "of a directory",
-			       o->device);
+		return err_set(
+			e, EINVAL,
+			"invalid option: \"device\": \"%.100s\", should be the absolute path "
+			"of a directory",
+			o->device);
 	if (!o->bind && o->type && (str_eq(o->type, "none") || str_eq(o->type, "bind")))
 		return err_set(e, EINVAL,
 			       "invalid option: \"type\": \"%s\" needs \"o\" with \"bind\"",
@@ -170,7 +171,10 @@ int volume_options_parse(char *const *options, struct volume_options_local *ret,
 static const struct {
 	const char *type, *why;
 } network_types[] = {
-	{ "nfs", "NFS" }, { "nfs4", "NFS" }, { "cifs", "CIFS" }, { "smb3", "CIFS" },
+	{ "nfs", "NFS" },
+	{ "nfs4", "NFS" },
+	{ "cifs", "CIFS" },
+	{ "smb3", "CIFS" },
 };
 
 static bool has_type(const char *filesystems, const char *type)

@@ -345,8 +345,9 @@ static void add_seen(struct survey_call *c, yyjson_val *volume)
 	struct volume_seen *grown, *seen;
 
 	if (json_get_text(volume, "Name", &name, NULL) < 0 || str_empty(name) ||
-	    strlen(name) > VOLUME_NAME_MAX || json_get_text(volume, "Mountpoint", &place, NULL) < 0 ||
-	    s->n_seen == SEEN_MAX || map_has(&c->job->vs->by_name, name))
+	    strlen(name) > VOLUME_NAME_MAX ||
+	    json_get_text(volume, "Mountpoint", &place, NULL) < 0 || s->n_seen == SEEN_MAX ||
+	    map_has(&c->job->vs->by_name, name))
 		return;
 	grown = reallocarray(s->seen, s->n_seen + 1, sizeof(*grown));
 	if (!grown)
@@ -402,8 +403,8 @@ static void survey_begin(struct survey_job *j, char *const *drivers)
 		c->job = j;
 		c->call.done = listed;
 		c->driver = str_dup(*drivers);
-		if (c->driver && volume_call(j->vs, *drivers, "List", NULL, NULL, NULL, &c->call,
-					     &e) == 0)
+		if (c->driver &&
+		    volume_call(j->vs, *drivers, "List", NULL, NULL, NULL, &c->call, &e) == 0)
 			j->left++;
 		else
 			(void)strv_addf(&j->survey->warnings, "list %s: %s", *drivers,

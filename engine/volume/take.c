@@ -287,8 +287,8 @@ static int step_copy(struct take_job *t, struct err *e)
 
 static void next_step(struct take_job *t)
 {
-	static int (*const steps[])(struct take_job *t, struct err *e) = { step_make, step_mount,
-									   step_copy };
+	static int (*const steps[])(struct take_job * t, struct err * e) = { step_make, step_mount,
+									     step_copy };
 	struct err e = { 0 };
 	int r = 0;
 
@@ -373,8 +373,7 @@ static void was_given(struct plugin_call *c, int r, yyjson_val *answer, const st
 
 	(void)answer;
 	if (r < 0)
-		log_warn("volume %s: its plugin does not give it back: %s", v->name,
-			 err_text(why));
+		log_warn("volume %s: its plugin does not give it back: %s", v->name, err_text(why));
 	if (!v->users)
 		(void)str_set(&v->mountpoint, "");
 	give_end(g);

@@ -388,8 +388,9 @@ static int check_driver(const struct volumes *vs, const char *driver, struct err
 {
 	if (vs->plugins && plugin_find(vs->plugins, driver, e) == 0)
 		return 0;
-	return err_set(e, ENOENT, "error looking up volume plugin %.64s: plugin \"%.64s\" not found",
-		       driver, driver);
+	return err_set(e, ENOENT,
+		       "error looking up volume plugin %.64s: plugin \"%.64s\" not found", driver,
+		       driver);
 }
 
 static int check_type(const char *type, struct err *e)

@@ -7,9 +7,10 @@
  * never removed because a record is missing or damaged. Who uses a volume is the containers'
  * business: the caller gives the count. The content of a volume is hostile like a rootfs.
  *
- * A volume of a plugin is made there by volume_op_make, or when it is taken first; so everything but
- * what has a callback is quick. What is asked of a volume one after the other happens so. Callers:
- * container/ (create on demand, take, release), api/ (list, inspect, create, remove), manifest/.
+ * A volume of a plugin is made there by volume_op_make, or when it is taken first; so everything
+ * but what has a callback is quick. What is asked of a volume one after the other happens so.
+ * Callers: container/ (create on demand, take, release), api/ (list, inspect, create, remove),
+ * manifest/.
  */
 #ifndef SKERRY_VOLUME_VOLUME_H
 #define SKERRY_VOLUME_VOLUME_H
@@ -88,8 +89,8 @@ int volume_remove(struct volumes *vs, const char *name, unsigned int users, cons
  * mount of a local one with options is made when nobody has it yet. Then copy-up: an empty volume
  * gets what the image has at the mount path (content, owners, modes, times, links, devices not,
  * extended attributes), and its root the owner and mode of that directory. A volume that has
- * anything in it is left alone; one whose earlier copy-up was cut off is completed. The copy runs in
- * a worker process (`skerryd worker volume`), which sees the image's layers read-only in a mount
+ * anything in it is left alone; one whose earlier copy-up was cut off is completed. The copy runs
+ * in a worker process (`skerryd worker volume`), which sees the image's layers read-only in a mount
  * namespace of its own and never follows a link out of them.
  */
 struct copy_up {
@@ -141,7 +142,7 @@ int volume_op_look(struct volumes *vs, const char *name, struct volume_op *op, s
 /* Removes it, at its plugin too; `force`: the record even if the plugin refuses. Who uses it was
  * looked at by the caller. */
 int volume_op_drop(struct volumes *vs, const char *name, bool force, struct volume_op *op,
-		struct err *e);
+		   struct err *e);
 /* Ends it; done is not called. Harmless when none runs. */
 void volume_op_cancel(struct volume_op *op);
 /* One that a plugin has and that has no record yet gets one. */

@@ -211,8 +211,9 @@ static int run_mount(yyjson_val *request, struct err *e)
 	rc = rc < 0 ? rc : json_get_strv(request, "options", &options, e);
 	if (rc == 0)
 		rc = volume_do_mount(target, options, e);
-	return rc < 0 ? err_wrap(e, "error while mounting volume '%.200s': failed to mount local "
-				    "volume",
+	return rc < 0 ? err_wrap(e,
+				 "error while mounting volume '%.200s': failed to mount local "
+				 "volume",
 				 target)
 		      : 0;
 }

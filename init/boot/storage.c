@@ -142,23 +142,25 @@ static int run(const char *const *argv, int timeout_ms, char **ret_output)
 
 static int make_file_system(const char *device)
 {
-	const char *argv[] = { "/sbin/mke2fs",
-			       "-q",
-			       "-F",
-			       "-t",
-			       "ext4",
-			       "-b",
-			       "4096",
-			       "-m",
-			       "1",
-			       "-L",
-			       DISK_LABEL,
-			       "-O", /* project quota: volumes with a size */
-			       "quota,project",
-			       "-E",
-			       "lazy_itable_init=1,lazy_journal_init=1,nodiscard,quotatype=prjquota",
-			       device,
-			       NULL };
+	const char *argv[] = {
+		"/sbin/mke2fs",
+		"-q",
+		"-F",
+		"-t",
+		"ext4",
+		"-b",
+		"4096",
+		"-m",
+		"1",
+		"-L",
+		DISK_LABEL,
+		"-O", /* project quota: volumes with a size */
+		"quota,project",
+		"-E",
+		"lazy_itable_init=1,lazy_journal_init=1,nodiscard,quotatype=prjquota",
+		device,
+		NULL
+	};
 	int status;
 
 	log_notice("making a file system on the blank disk %s", device);

@@ -84,7 +84,11 @@ TEST(json_specs)
 	static const char good[] =
 		"{\"Name\":\"p\",\"Addr\":\"tcp://h:1\",\"TLSConfig\":{\"InsecureSkipVerify\":true,"
 		"\"CAFile\":\"/ca\",\"CertFile\":\"/cert\",\"KeyFile\":\"/key\"}}";
-	static const char *const bad[] = { "", "[]", "{}", "{\"Addr\":1}", "{\"Addr\":\"h\"}",
+	static const char *const bad[] = { "",
+					   "[]",
+					   "{}",
+					   "{\"Addr\":1}",
+					   "{\"Addr\":\"h\"}",
 					   "{\"Addr\":\"tcp://h\",\"TLSConfig\":7}" };
 	_cleanup_(plugin_address_free) struct plugin_address a = { 0 };
 	struct err e = { 0 };
@@ -158,9 +162,10 @@ static void misbehave(const char *how, int fd)
 			"Content-Length: 0\r\n\r\n");
 	else if (str_eq(how, "deep"))
 		for (int i = 0; i < 1; i++)
-			say_json(fd, 200,
-				 "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
-				 "[[[[[[");
+			say_json(
+				fd, 200,
+				"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+				"[[[[[[");
 	else if (str_eq(how, "endless")) {
 		say(fd, "HTTP/1.1 200 OK\r\n\r\n");
 		while (write(fd, block, sizeof(block)) > 0)
@@ -294,9 +299,10 @@ static void close_scene(struct scene *s)
 
 static int call(struct scene *s, const char *plugin, struct wait *w)
 {
-	const struct plugin_request q = {
-		.plugin = plugin, .kind = "VolumeDriver", .method = "Mount", .body = "{\"Name\":\"v\"}"
-	};
+	const struct plugin_request q = { .plugin = plugin,
+					  .kind = "VolumeDriver",
+					  .method = "Mount",
+					  .body = "{\"Name\":\"v\"}" };
 	int r;
 
 	*w = (struct wait){ .c.done = done };
@@ -384,7 +390,9 @@ TEST(bad_plugins)
 
 TEST(calls_are_bounded_and_cancelled)
 {
-	const struct plugin_request q = { .plugin = "hang", .kind = "VolumeDriver", .method = "Get" };
+	const struct plugin_request q = { .plugin = "hang",
+					  .kind = "VolumeDriver",
+					  .method = "Get" };
 	struct wait w[PLUGIN_CALLS_EACH + 1] = { 0 };
 	pid_t pid = fake("hang");
 	struct scene s;

@@ -137,7 +137,8 @@ TEST(life)
 TEST(bad_wants)
 {
 	_cleanup_(volumes_free) struct volumes *vs = NULL;
-	char *options[] = { "type=nfs", "device=:/x", "o=addr=h", NULL }, *wrong[] = { "foo=1", NULL };
+	char *options[] = { "type=nfs", "device=:/x", "o=addr=h", NULL },
+	     *wrong[] = { "foo=1", NULL };
 	char *sized[] = { "size=10m", NULL };
 	struct volume_want nfs = { .name = "ok", .driver = "nfs" },
 			   opt = { .name = "ok", .options = options };
