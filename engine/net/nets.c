@@ -32,10 +32,16 @@ static const struct {
 const char *net_driver_name(enum net_driver d)
 {
 	static const char *const names[] = {
-		[NET_BRIDGE] = "bridge", [NET_HOST] = "host", [NET_NONE] = "null"
+		[NET_BRIDGE] = "bridge",   [NET_HOST] = "host",	    [NET_NONE] = "null",
+		[NET_MACVLAN] = "macvlan", [NET_IPVLAN] = "ipvlan",
 	};
 
 	return names[d];
+}
+
+bool network_has_links(const struct network *n)
+{
+	return n->driver != NET_HOST && n->driver != NET_NONE;
 }
 
 struct net *net_of(const struct network *pub)
@@ -157,7 +163,7 @@ static int predefined_add(struct nets *n, size_t i, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	net->pub.driver = predefined[i].driver;
 	net->pub.created = clock_real_ns();
-	net->pub.predefined = true;
+	net->pub.predefined = net->pub.ipv4 = true;
 	net->pub.mtu = BRIDGE_MTU;
 	(void)str_copy(net->pub.prefix, sizeof(net->pub.prefix), "eth");
 	net->pub.masquerade = net->pub.icc = net->pub.driver == NET_BRIDGE;
