@@ -212,8 +212,11 @@ static int plan_port(struct nets *n, struct sandbox *s, const struct port_want *
 	w.both = hosts == 2;
 	if (hosts > 0)
 		rc = ports_take(&n->ports, &w, 1, &s->ports[s->n_ports], e);
-	if (rc < 0)
+	if (rc < 0) {
+		(void)err_wrap(e, "driver failed programming external connectivity on endpoint %s",
+			       s->name);
 		return rc;
+	}
 	s->n_ports += (size_t)hosts;
 	return 0;
 }
@@ -229,9 +232,6 @@ static int plan_ports(struct nets *n, struct sandbox *s, const struct net_reques
 		return err_set(e, ENOMEM, "out of memory");
 	for (size_t i = 0; i < r->n_ports && rc == 0; i++)
 		rc = plan_port(n, s, &r->ports[i], e);
-	if (rc < 0)
-		(void)err_wrap(e, "driver failed programming external connectivity on endpoint %s",
-			       s->name);
 	return rc;
 }
 
