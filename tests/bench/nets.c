@@ -63,7 +63,7 @@ static int udp(const char *address, int port, int server)
 	return fd;
 }
 
-static int serve(int port)
+static _Noreturn void serve(int port)
 {
 	int fd = udp("0.0.0.0", port, 1);
 	struct sockaddr_in from;
@@ -202,7 +202,7 @@ int main(int argc, char **argv)
 	unsigned char q[128] = "how long does it take?";
 
 	if (argc == 3 && !strcmp(argv[1], "serve"))
-		return serve(rounds);
+		serve(rounds);
 	if (rounds < 1 || rounds > ROUNDS_MAX)
 		return 2;
 	if (argc == 5 && !strcmp(argv[1], "echo"))
