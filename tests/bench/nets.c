@@ -4,8 +4,8 @@
  *   nets serve PORT             answers each UDP datagram with itself, for ever
  *   nets echo ADDRESS PORT N    median time of N datagrams there and back, in microseconds
  *   nets dns ADDRESS NAME N     the same for questions for a container's name
- *   nets link N                 median time to make a bridge with an address, bring it up and remove
- *                               it, by the bare netlink calls
+ *   nets link N                 median time to make a bridge with an address, bring it up and
+ *                               remove it, by the bare netlink calls
  */
 #include <arpa/inet.h>
 #include <errno.h>

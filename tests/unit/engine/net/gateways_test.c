@@ -28,9 +28,17 @@ static int make(struct world *w, const char *name, const char *subnet, const cha
 static bool nft(const char *line)
 {
 	char command[300];
+	int status = 1;
+	pid_t pid;
 
 	(void)str_format(command, sizeof(command), "nft %s", line);
-	return system(command) == 0;
+	pid = fork();
+	if (pid == 0) {
+		execlp("sh", "sh", "-c", command, (char *)NULL);
+		_exit(99);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 0;
 }
 
 /* --- IPv4 ------------------------------------------------------------------------------------- */
