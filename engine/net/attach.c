@@ -180,6 +180,14 @@ static bool routed(const struct endpoint *ep, uint8_t family)
 	return (family == AF_INET ? p->gateway_mode : p->gateway_mode6) == GATEWAY_ROUTED;
 }
 
+/* IPv6 of the machine to a container that has none: a process carries it. */
+static const struct endpoint *translated(const struct sandbox *s)
+{
+	const struct endpoint *ep = sandbox_publisher(s, AF_INET);
+
+	return ep && !routed(ep, AF_INET) ? ep : NULL;
+}
+
 /* The bindings of one wish, at most one of each family. */
 static int plan_port(struct nets *n, struct sandbox *s, const struct port_want *wish, struct err *e)
 {
@@ -191,6 +199,8 @@ static int plan_port(struct nets *n, struct sandbox *s, const struct port_want *
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
 		const struct endpoint *ep = sandbox_publisher(s, families[i]);
 
+		if (!ep && families[i] == AF_INET6 && proxy_possible(n, w.proto))
+			ep = translated(s);
 		if (!publishes(ep, families[i], &wish->host_ip))
 			continue;
 		if (routed(ep, families[i])) {
@@ -297,6 +307,7 @@ static int sandbox_realise(struct nets *n, struct sandbox *s, const struct net_r
 		return rc;
 	}
 	resolver_tell(n);
+	proxy_serve(n, s);
 	forget_connections(n, s);
 	return 0;
 }
@@ -389,6 +400,7 @@ int sandbox_dismantle(struct nets *n, struct sandbox *s, struct err *e)
 	struct err why = { 0 };
 	int first = 0;
 
+	proxy_forget(n, s);
 	ports_release(&n->ports, s->ports, s->n_ports);
 	for (size_t i = 0; i < s->n_endpoints && s->mode == NET_MODE_OWN && s->key; i++) {
 		struct endpoint *ep = &s->endpoints[i];

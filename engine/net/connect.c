@@ -58,6 +58,7 @@ static int settle(struct nets *n, struct sandbox *s, int inside, struct err *e)
 	if (rc < 0)
 		return rc;
 	resolver_tell(n);
+	proxy_serve(n, s);
 	forget_connections(n, s);
 	return 0;
 }

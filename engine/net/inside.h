@@ -15,6 +15,7 @@
  *   files.c    the three files of a container, and following the machine's resolvers
  *   resolver.c the embedded resolver's process and what it knows
  *   stats.c    counters
+ *   proxy.c    ports of IPv6 that a process carries
  *   heal.c     putting the rules back when somebody else changed them
  *   apply.c    the list of everything as struct rules, sent
  */
@@ -43,9 +44,20 @@ struct dns_client {
 	struct timer_event again; /* until it is started again */
 };
 
+/* What carries IPv6 to where the packet filter cannot, proxy.c. */
+struct proxy_client {
+	bool wanted;
+	struct worker worker;
+	int channel; /* -1: it does not run */
+	struct timer_event again; /* until it is started again */
+	int epoll; /* of all sockets, until it is started; -1 none */
+	struct io_event wake;
+};
+
 struct nets {
 	struct loop *loop;
 	struct dns_client dns;
+	struct proxy_client proxy;
 	char *run_dir, *state_dir, *resolv_conf, *hosts, *sysctl_dir;
 	struct net **nets; /* in the order of nets_at */
 	size_t n_nets;
@@ -168,6 +180,13 @@ int resolver_serve(struct nets *n, const struct sandbox *s, struct err *e);
 void resolver_tell(struct nets *n); /* names, networks or servers changed */
 void resolver_start(struct nets *n); /* after an engine start, for those that run */
 void resolver_free(struct nets *n);
+
+/* proxy.c */
+/* Whether a port of IPv6 can be published for a container that has IPv4 only. */
+bool proxy_possible(const struct nets *n, uint8_t proto);
+void proxy_serve(struct nets *n, const struct sandbox *s); /* also when its networks changed */
+void proxy_forget(struct nets *n, const struct sandbox *s); /* before its ports are released */
+void proxy_free(struct nets *n);
 
 /* apply.c */
 int nets_apply(struct nets *n, struct err *e);

@@ -332,6 +332,23 @@ int link_up(int fd, int index, struct err *e)
 	return 0;
 }
 
+int link_rename(int fd, int index, const char *name, struct err *e)
+{
+	_cleanup_(nl_free) struct nl_msg m = { 0 };
+	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	int rc;
+
+	nl_begin(&m, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
+	nl_put_text(&m, IFLA_IFNAME, name);
+	nl_end(&m);
+	rc = nl_call(fd, &m, NULL, NULL, e);
+	if (rc < 0) {
+		(void)err_wrap(e, "cannot name link %d %s", index, name);
+		return rc;
+	}
+	return 0;
+}
+
 int link_delete(int fd, const char *name, struct err *e)
 {
 	_cleanup_(nl_free) struct nl_msg m = { 0 };

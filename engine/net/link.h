@@ -58,7 +58,7 @@ struct link_over {
 	const char *kind; /* "macvlan", "ipvlan" */
 	int parent; /* index of the link it is made on */
 	int netns_fd; /* where it goes */
-	const char *name; /* there */
+	const char *name; /* there; not one that a link has here */
 	const uint8_t *mac; /* NULL: the kernel's choice */
 	uint32_t mtu; /* 0: the parent's */
 	uint32_t mode; /* of the kind */
@@ -69,6 +69,7 @@ int link_over(int fd, const struct link_over *o, struct err *e);
 /* Keeps the bridge's port from talking to other ports that are isolated too. */
 int link_isolate(int fd, int index, struct err *e);
 
+int link_rename(int fd, int index, const char *name, struct err *e); /* while it is down */
 int link_up(int fd, int index, struct err *e);
 int link_delete(int fd, const char *name, struct err *e); /* absent is fine */
 int link_delete_index(int fd, int index, struct err *e); /* the same */

@@ -36,6 +36,7 @@ struct nets_config {
 	const char *resolv_conf; /* the machine's resolvers; watched, containers' files follow it */
 	const char *hosts; /* the machine's hosts file, copied for host mode; NULL: "/etc/hosts" */
 	const char *sysctl_dir; /* NULL: "/proc/sys" */
+	bool proxy; /* IPv6 of the machine reaches containers of IPv4 (engine/proxy) */
 	bool dns; /* networks of one's own have the embedded resolver (engine/dns) */
 };
 

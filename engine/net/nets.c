@@ -228,6 +228,8 @@ int nets_new(struct loop *loop, const struct nets_config *c, struct nets **ret_n
 	n->loop = loop;
 	n->dns.wanted = c->dns;
 	n->dns.channel = -1;
+	n->proxy.wanted = c->proxy;
+	n->proxy.channel = n->proxy.epoll = -1;
 	list_init(&n->departing);
 	n->route_fd = n->filter_fd = n->watch_fd = n->news_fd = -1;
 	n->run_dir = str_dup(c->run_dir);
@@ -252,6 +254,7 @@ void nets_free(struct nets *n)
 	if (!n)
 		return;
 	resolver_free(n);
+	proxy_free(n);
 	files_unwatch(n);
 	heal_unwatch(n);
 	departing_free(n);

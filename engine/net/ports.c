@@ -1,7 +1,7 @@
 /*
  * Published ports: the text forms people write, and taking and holding ports (see ports.h).
  *
- * Parsers are pure. ports_take binds one socket per port; nothing listens on it. Callers: the
+ * Parsers are pure. ports_take binds one socket per port. Callers: the
  * parsers by container/, api/ and manifest/; the rest by attach.c and restore.c.
  */
 #include "engine/net/ports.h"
@@ -13,7 +13,7 @@
 #include "init/base/str.h"
 #include "init/base/util.h"
 
-enum { SPEC_MAX = 256 };
+enum { SPEC_MAX = 256, BACKLOG = 128 };
 
 static const struct {
 	uint8_t proto;
@@ -266,6 +266,19 @@ static int hold_socket(uint8_t proto, uint8_t family)
 	return fd;
 }
 
+/* What a process may have to take (proxy.c) listens from the start; connections that it once had do
+ * not keep the port from being had again. */
+static int listen_to(const struct port_binding *b, uint16_t port)
+{
+	bool listens = b->proto == IPPROTO_TCP && b->host_ip.family == AF_INET6;
+	int one = 1, rc;
+
+	if (listens && setsockopt(b->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
+		return -errno;
+	rc = bind_to(b->fd, &b->host_ip, port);
+	return rc == 0 && listens && listen(b->fd, BACKLOG) < 0 ? -errno : rc;
+}
+
 static bool unheld_clash(const struct port_space *s, const struct port_binding *b)
 {
 	for (size_t i = 0; i < s->n_unheld; i++) {
@@ -301,7 +314,7 @@ static int try_port(struct port_space *s, struct port_binding *b, uint16_t port)
 {
 	b->host_port = port;
 	if (b->fd >= 0)
-		return bind_to(b->fd, &b->host_ip, port);
+		return listen_to(b, port);
 	return unheld_clash(s, b) ? -EADDRINUSE : unheld_add(s, b);
 }
 

@@ -1,11 +1,12 @@
 /*
  * Published ports: what is asked for, what was given, and the sockets that hold the given ones.
  *
- * A port is held by a bound, never listening socket in the machine's network namespace for as long
- * as it is published. So the kernel itself answers "is it free" (other containers, programs of the
- * machine, wildcard against single address), and no program can take it later. Packets never reach
- * that socket: nftables rewrites them before. container/, api/ and manifest/ fill struct port_want
- * with the parsers here; net_attach does the rest.
+ * A port is held by a bound socket in the machine's network namespace for as long as it is
+ * published. So the kernel itself answers "is it free" (other containers, programs of the machine,
+ * wildcard against single address), and no program can take it later. Packets do not reach that
+ * socket: nftables rewrites them before; those of IPv6 that it cannot lead there are carried by a
+ * process (proxy.c), so the sockets of IPv6 and TCP listen. container/, api/ and manifest/ fill
+ * struct port_want with the parsers here; net_attach does the rest.
  */
 #ifndef SKERRY_NET_PORTS_H
 #define SKERRY_NET_PORTS_H

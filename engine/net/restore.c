@@ -49,6 +49,7 @@ static int take_books(struct nets *n, struct sandbox *s, struct err *e)
 		if (port_retake(&n->ports, &s->ports[i], e) <
 		    0) /* it stays published all the same */
 			log_warn("container %.12s: %s", s->id, err_text(e));
+	proxy_serve(n, s);
 	return 0;
 }
 

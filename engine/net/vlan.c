@@ -4,9 +4,10 @@
  * The parent is a link of the machine, a VLAN of one (eth0.10: made by us when it is not there), or
  * without one a dummy link that leads nowhere. What we made stands in the network's record and goes
  * with the last network that uses it. A container's link is made inside its namespace by one
- * message, so there is no other end to watch: it is removed inside before the namespace is let go,
- * because a parent in passthru mode takes no second link, and a neighbour no second owner of an
- * address. Callers: create.c, bridges.c, endpoint.c, attach.c, connect.c, restore.c.
+ * message (and gets its name there), so there is no other end to watch: it is removed inside before
+ * the namespace is let go, because a parent in passthru mode takes no second link, and a neighbour
+ * no second owner of an address. Callers: create.c, bridges.c, endpoint.c, attach.c, connect.c,
+ * restore.c.
  */
 #include <linux/if_link.h>
 #include <string.h>
@@ -160,20 +161,30 @@ int parent_down(struct nets *n, struct net *net, struct err *e)
 	return network_save(n, &other->pub, e);
 }
 
+/* The kernel wants a name that is free on this side too. */
+static void first_name(const struct endpoint *ep, char name[IFNAMSIZ])
+{
+	(void)str_format(name, IFNAMSIZ, "over%.11s", ep->id);
+}
+
 int vlan_link(struct nets *n, struct endpoint *ep, int ns, int inside, struct err *e)
 {
 	const struct network *p = ep->network;
+	char name[IFNAMSIZ];
 	struct link_over o = {
 		.kind = net_driver_name(p->driver),
 		.netns_fd = ns,
-		.name = ep->ifname,
+		.name = name,
 		.mac = ep->has_mac ? ep->mac : NULL,
 		.mtu = p->mtu,
 		.mode = p->link_mode,
 		.flags = p->link_flags,
 	};
 	struct link l = { 0 };
-	int rc = parent_up(n, net_of(p), e);
+	int rc;
+
+	first_name(ep, name);
+	rc = parent_up(n, net_of(p), e);
 
 	if (rc == 0)
 		rc = link_get(n->route_fd, p->parent, &l, e);
@@ -181,18 +192,24 @@ int vlan_link(struct nets *n, struct endpoint *ep, int ns, int inside, struct er
 	if (rc == 0)
 		rc = link_over(n->route_fd, &o, e);
 	if (rc == 0)
-		rc = link_get(inside, ep->ifname, &l, e);
-	if (rc == 0)
-		ep->index = l.index;
-	return rc;
+		rc = link_get(inside, name, &l, e);
+	if (rc < 0)
+		return rc;
+	ep->index = l.index;
+	return link_rename(inside, l.index, ep->ifname, e);
 }
 
 int vlan_unlink(const struct sandbox *s, const struct endpoint *ep, struct err *e)
 {
 	_cleanup_(fd_close) int ns = -1, inside = -1;
+	char name[IFNAMSIZ];
+	int rc;
 
 	if (netns_open(s->key, &ns, &inside, NULL) < 0)
 		return 0;
-	return ep->index ? link_delete_index(inside, ep->index, e)
-			 : link_delete(inside, ep->ifname, e);
+	if (ep->index)
+		return link_delete_index(inside, ep->index, e);
+	first_name(ep, name);
+	rc = link_delete(inside, name, e);
+	return rc < 0 ? rc : link_delete(inside, ep->ifname, e);
 }
