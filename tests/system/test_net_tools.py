@@ -103,7 +103,7 @@ def real_client():
     contains(from_outside(8080), "client 10.0.2.2", "from outside of the machine")
 
 
-@case("IPv6: the same port on [::], reached from another network; [::1] is refused, not lost")
+@case("IPv6: the same port on [::], reached from another network; [::1], and IPv6 to a container of IPv4")
 def ipv6():
     ports = box.inspect("tools-web")["NetworkSettings"]["Ports"]["80/tcp"]
     equal(ports, [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"},
@@ -113,8 +113,13 @@ def ipv6():
     start("tools-three", "--network", "tools-three")
     until(lambda: curl("tools-one", "[fd71::4]/").startswith("client"), "by IPv6 address")
     contains(curl("tools-three", "[fd73::1]:8083/"), "client [fd71:", "by the machine's port")
-    contains(curl("tools-host", "[::1]:8083/", 5), "curl ends with 7", "[::1]")
-    remove("tools-six", "tools-three")
+    contains(curl("tools-host", "[::1]:8083/"), "client [fd71:", "[::1]")
+    web("tools-four", "--network", "tools-two", "-p", "8084:80")
+    until(lambda: curl("tools-host", "[::1]:8084/") == "client 10.72.0.1", "[::1] to IPv4")
+    equal(curl("tools-three", "[fd73::1]:8084/"), "client 10.72.0.1", "from elsewhere to IPv4")
+    box.sh("kill -9 $(ps | grep '[w]orker proxy' | awk '{print $1}')")
+    until(lambda: curl("tools-host", "[::1]:8084/") == "client 10.72.0.1", "its process is killed")
+    remove("tools-six", "tools-three", "tools-four")
     box.docker("network", "rm", "tools-three")
 
 
