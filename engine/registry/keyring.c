@@ -14,7 +14,8 @@
 
 enum { KEYRING_MAX = 1 << 20 };
 
-/* "https://ghcr.io/v1/" is filed under the same name as "ghcr.io"; Docker Hub has three. */
+/* "https://registry.example/v1/" is filed under the same name as "registry.example"; Docker Hub
+ * has three. */
 static bool names_domain(const char *key, const char *domain)
 {
 	const char *host = strstr(key, "://");

@@ -47,15 +47,18 @@ TEST(whose_entry_it_is)
 	static const struct {
 		const char *text, *ref, *user; /* NULL: anonymous */
 	} rows[] = {
-		{ NULL, "ghcr.io/a/b", NULL },
-		{ "{}", "ghcr.io/a/b", NULL },
-		{ "{\"auths\":{\"ghcr.io\":" ANN "}}", "ghcr.io/a/b:1", "ann" },
-		{ "{\"auths\":{\"https://ghcr.io/v1/\":" ANN "}}", "ghcr.io/a/b:1", "ann" },
-		{ "{\"auths\":{\"ghcr.io.example\":" ANN "}}", "ghcr.io/a/b:1", NULL },
-		{ "{\"auths\":{\"ghcr.i\":" ANN "}}", "ghcr.io/a/b:1", NULL },
+		{ NULL, "registry.example/a/b", NULL },
+		{ "{}", "registry.example/a/b", NULL },
+		{ "{\"auths\":{\"registry.example\":" ANN "}}", "registry.example/a/b:1", "ann" },
+		{ "{\"auths\":{\"https://registry.example/v1/\":" ANN "}}",
+		  "registry.example/a/b:1", "ann" },
+		{ "{\"auths\":{\"registry.example.org\":" ANN "}}", "registry.example/a/b:1",
+		  NULL },
+		{ "{\"auths\":{\"registry.exampl\":" ANN "}}", "registry.example/a/b:1", NULL },
 		{ "{\"auths\":{\"https://index.docker.io/v1/\":" ANN "}}", "httpd", "ann" },
 		{ "{\"auths\":{\"docker.io\":" ANN "}}", "httpd", "ann" },
-		{ "{\"auths\":{\"https://index.docker.io/v1/\":" ANN "}}", "ghcr.io/a/b", NULL },
+		{ "{\"auths\":{\"https://index.docker.io/v1/\":" ANN "}}", "registry.example/a/b",
+		  NULL },
 		{ "{\"auths\":{\"10.0.2.2:5000\":" ANN "}}", "10.0.2.2:5000/a", "ann" },
 		{ "{\"auths\":{\"10.0.2.2:5000\":" ANN "}}", "10.0.2.2:5001/a", NULL },
 		{ "{\"auths\":{\"h:5000\":{\"username\":\"bob\",\"password\":\"x\"}}}", "h:5000/a",
@@ -89,9 +92,12 @@ TEST(what_cannot_be_used_is_said)
 		{ "{", "config.json: " },
 		{ "[]", "config.json: " },
 		{ "{\"auths\":[]}", "auths" },
-		{ "{\"auths\":{\"ghcr.io\":1}}", "auths.ghcr.io is not an object" },
-		{ "{\"auths\":{\"ghcr.io\":{}},\"credsStore\":\"desktop\"}", "credsStore" },
-		{ "{\"auths\":{\"ghcr.io\":{\"username\":\"a\\nb\"}}}", "control characters" },
+		{ "{\"auths\":{\"registry.example\":1}}",
+		  "auths.registry.example is not an object" },
+		{ "{\"auths\":{\"registry.example\":{}},\"credsStore\":\"desktop\"}",
+		  "credsStore" },
+		{ "{\"auths\":{\"registry.example\":{\"username\":\"a\\nb\"}}}",
+		  "control characters" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -100,7 +106,8 @@ TEST(what_cannot_be_used_is_said)
 		struct err e = { 0 };
 
 		CHECK_INT(own_new(&o, rows[i].text), 0);
-		CHECK_MSG(registry_own_auth(o.reg, "ghcr.io/a/b", &auth, &e) < 0, "row %zu", i);
+		CHECK_MSG(registry_own_auth(o.reg, "registry.example/a/b", &auth, &e) < 0,
+			  "row %zu", i);
 		CHECK_MSG(strstr(err_text(&e), rows[i].word) != NULL, "row %zu: %s", i,
 			  err_text(&e));
 		CHECK(!auth.username && !auth.password);
