@@ -146,7 +146,6 @@ static struct image_view view_of(struct http_req *r)
 				    .shared = -1,
 				    .none = !api_at_least(r, 43),
 				    .virtual_size = !api_at_least(r, 44),
-				    .container_config = !api_at_least(r, 45),
 				    .descriptor = api_at_least(r, 48) };
 }
 

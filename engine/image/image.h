@@ -141,7 +141,6 @@ struct image_view {
 				       not counted; in the list only */
 	bool none; /* "<none>:<none>" where there are no names (before 1.43) */
 	bool virtual_size; /* before 1.44 */
-	bool container_config; /* before 1.45: docker-compose 1.29 looks there for volumes */
 	bool descriptor; /* of its manifest (from 1.48 on) */
 	char *const *users; /* ids of containers: with `Manifests`; NULL: without */
 };

@@ -144,10 +144,9 @@ void image_inspect(const struct image *img, const struct image_view *v, struct j
 	json_member_str(w, "DockerVersion", text_or_empty(img->docker_version));
 	json_member_str(w, "Author", text_or_empty(img->author));
 	write_config(w, "Config", &img->config);
-	if (v->container_config) {
-		json_member_str(w, "Container", "");
-		write_config(w, "ContainerConfig", &img->config);
-	}
+	/* Docker has ended it with 1.45; docker-compose 1.29, which speaks the newest version
+	 * that it finds, looks there for volumes and fails without. */
+	write_config(w, "ContainerConfig", &img->config);
 	json_member_str(w, "Architecture", text_or_empty(img->architecture));
 	if (!str_empty(img->variant))
 		json_member_str(w, "Variant", img->variant);

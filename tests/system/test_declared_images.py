@@ -136,7 +136,7 @@ def credentials():
     locked.add("team/locked", image("locked"), "1")
     declare("locked", project("team/locked", at=locked))
     until(lambda: service("locked")["error"], "the error is told", 120)
-    contains(service("locked")["error"], "denied", "the error")
+    contains(service("locked")["error"], "no basic auth credentials", "the error")
     coded = base64.b64encode(b"ann:secret").decode()
     box.sh("mkdir -p /etc/docker")
     box.put("/etc/docker/config.json", json.dumps({"auths": {locked.name: {"auth": coded}}}))
