@@ -400,7 +400,7 @@ static int start_process(const struct shim_client_config *cfg, int theirs, struc
 	if (!reaper)
 		return err_errno(e, ENOMEM, "shim");
 	reaper->ev.fn = on_reaped;
-	if (cfg->maker && cgroup >= 0)
+	if (cfg->maker)
 		r = shim_maker_spawn(cfg->maker, cfg->dir, cgroup, theirs, &child, e);
 	else
 		r = spawn(&sp, &child, e);

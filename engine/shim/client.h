@@ -73,7 +73,7 @@ struct shim_client_config {
 	const char *cgroup; /* the shims' own branch, "shims"; NULL: stays in the engine's */
 	const struct shim_client_ops *ops;
 	void *data;
-	struct shim_maker *maker; /* who forks it (maker.h), with a cgroup; NULL: it is executed */
+	struct shim_maker *maker; /* who forks it (maker.h); NULL: it is executed */
 	const char *program; /* what to start as "PROGRAM shim DIR"; NULL: this very binary */
 	int create_timeout_ms; /* spawn to `created`; 0: 60000 */
 	int request_timeout_ms; /* 0: 10000 */

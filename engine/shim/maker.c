@@ -1,10 +1,10 @@
 /*
  * The process that forks shims (maker.h), and the engine's side of it.
  *
- * One request is one packet: the directory, with two descriptors (the cgroup, the engine's
- * connection); its answer the pid with a pidfd, or an errno. Requests are few and short, so the
- * engine waits. A maker that does not answer is killed, and the next request starts another.
- * Called by client.c.
+ * One request is one packet: the directory, with one or two descriptors (the engine's connection,
+ * the cgroup); its answer the pid with a pidfd, or an errno. Requests are few and short, so the
+ * engine waits. A maker that does not answer is killed, and the next request starts another. Called
+ * by client.c.
  */
 #include "engine/shim/maker.h"
 
@@ -45,17 +45,17 @@ static _Noreturn void become_shim(char *room, const char *dir, int engine_fd)
 	exit(shim_main(2, argv));
 }
 
-static pid_t fork_shim(char *room, const char *dir, const int fds[2], int *ret_pidfd)
+static pid_t fork_shim(char *room, const char *dir, const int *fds, size_t n_fds, int *ret_pidfd)
 {
 	struct clone_args args = {
-		.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP,
+		.flags = CLONE_PARENT | CLONE_PIDFD | (n_fds > 1 ? CLONE_INTO_CGROUP : 0),
 		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
-		.cgroup = (uint64_t)fds[0],
+		.cgroup = n_fds > 1 ? (uint64_t)fds[1] : 0,
 	};
 	long pid = syscall(SYS_clone3, &args, sizeof(args));
 
 	if (pid == 0)
-		become_shim(room, dir, fds[1]);
+		become_shim(room, dir, fds[0]);
 	return pid < 0 ? -errno : (pid_t)pid;
 }
 
@@ -69,8 +69,8 @@ static ssize_t serve(char *room)
 	size_t n_fds = 0;
 	ssize_t n = msg_recv(MAKER_FD, dir, sizeof(dir), fds, &n_fds, &e);
 
-	if (n > 0 && n_fds == 2 && (size_t)n <= strlen(room))
-		a.pid = fork_shim(room, dir, fds, &pidfd);
+	if (n > 0 && n_fds > 0 && (size_t)n <= strlen(room))
+		a.pid = fork_shim(room, dir, fds, n_fds, &pidfd);
 	if (n > 0)
 		(void)msg_send(MAKER_FD, &a, sizeof(a), &pidfd, pidfd >= 0, NULL);
 	for (size_t i = 0; i < n_fds; i++)
@@ -186,7 +186,7 @@ static int hear(struct shim_maker *m, struct child *ret, struct err *e)
 int shim_maker_spawn(struct shim_maker *m, const char *dir, int cgroup_fd, int engine_fd,
 		     struct child *ret, struct err *e)
 {
-	const int fds[] = { cgroup_fd, engine_fd };
+	const int fds[] = { engine_fd, cgroup_fd };
 	size_t len = strlen(dir);
 	int r = 0;
 
@@ -196,7 +196,7 @@ int shim_maker_spawn(struct shim_maker *m, const char *dir, int cgroup_fd, int e
 		r = start_process(m, e);
 	if (r < 0)
 		return r;
-	r = msg_send(m->fd, dir, len, fds, ARRAY_SIZE(fds), e);
+	r = msg_send(m->fd, dir, len, fds, cgroup_fd >= 0 ? 2 : 1, e);
 	if (r == 0)
 		r = hear(m, ret, e);
 	if (r == -ETIMEDOUT || r == -EIO || r == -EPIPE)

@@ -16,7 +16,8 @@ struct shim_maker; /* opaque */
 /* Starts no process yet. NULL: no memory. */
 struct shim_maker *shim_maker_new(struct loop *loop);
 void shim_maker_free(struct shim_maker *m); /* its process ends, the shims go on; accepts NULL */
-/* A shim for `dir`, born in the cgroup, with the descriptor as its SHIM_FD_ENGINE. Starts the
+/* A shim for `dir`, born in the cgroup (-1: the engine's), with the descriptor as its
+ * SHIM_FD_ENGINE. Starts the
  * process if there is none. Waits for the answer, at most MAKER_TIMEOUT_MS. */
 int shim_maker_spawn(struct shim_maker *m, const char *dir, int cgroup_fd, int engine_fd,
 		     struct child *ret, struct err *e);

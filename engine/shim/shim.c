@@ -1,7 +1,7 @@
 /*
  * The shim: the process that stands between the engine and one container (client.h, protocol.h).
  *
- * `skerryd shim DIR` reads shim.json, takes a mount namespace of its own, mounts the root file
+ * `skerryd shim DIR` (or a fork of the maker, maker.h) reads shim.json, takes a mount namespace of its own, mounts the root file
  * system there, makes the container by the runtime and then only moves bytes: output to the log and
  * to attached clients, input to the container, the exit status to exit.json and to the engine. It
  * needs no engine to go on, and leaves when the end has been acknowledged, or when nobody is
