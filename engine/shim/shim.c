@@ -1,11 +1,11 @@
 /*
  * The shim: the process that stands between the engine and one container (client.h, protocol.h).
  *
- * `skerryd shim DIR` (or a fork of the maker, maker.h) reads shim.json, takes a mount namespace of its own, mounts the root file
- * system there, makes the container by the runtime and then only moves bytes: output to the log and
- * to attached clients, input to the container, the exit status to exit.json and to the engine. It
- * needs no engine to go on, and leaves when the end has been acknowledged, or when nobody is
- * connected at the end.
+ * `skerryd shim DIR` (or a fork of the maker, maker.h) reads shim.json, takes a mount namespace of
+ * its own, mounts the root file system there, makes the container by the runtime and then only
+ * moves bytes: output to the log and to attached clients, input to the container, the exit status
+ * to exit.json and to the engine. It needs no engine to go on, and leaves when the end has been
+ * acknowledged, or when nobody is connected at the end.
  *
  * Life: CREATING -> CREATED (waits for "start") -> RUNNING -> EXITED. The heavy work (JSON of the
  * config, libseccomp) is done in the runtime's runner process, so this one stays small.
