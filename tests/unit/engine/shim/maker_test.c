@@ -97,6 +97,7 @@ TEST(shims_are_the_callers_children_and_a_lost_maker_is_replaced)
 TEST(what_cannot_be_is_refused)
 {
 	_cleanup_(mem_free) char *longer = calloc(1, 300);
+	_cleanup_(fd_close) int plain = open(test_tmpdir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct child child = { .pidfd = -1 };
 	struct loop *loop = NULL;
 	struct shim_maker *m;
@@ -105,11 +106,11 @@ TEST(what_cannot_be_is_refused)
 	CHECK_INT(loop_new(&loop, NULL), 0);
 	m = shim_maker_new(loop);
 	memset(longer, 'x', 299);
-	CHECK_INT(shim_maker_spawn(m, longer, -1, 2, &child, &e), -ENAMETOOLONG);
-	CHECK_INT(shim_maker_spawn(m, "", -1, 2, &child, &e), -ENAMETOOLONG);
+	CHECK_INT(shim_maker_spawn(m, longer, -1, plain, &child, &e), -ENAMETOOLONG);
+	CHECK_INT(shim_maker_spawn(m, "", -1, plain, &child, &e), -ENAMETOOLONG);
 	/* not a cgroup */
-	CHECK(shim_maker_spawn(m, "/tmp", 0, 2, &child, &e) < 0);
-	CHECK(strstr(err_text(&e), "fork of a shim"));
+	CHECK(shim_maker_spawn(m, "/tmp", plain, plain, &child, &e) < 0);
+	CHECK_MSG(strstr(err_text(&e), "fork of a shim"), "%s", err_text(&e));
 	shim_maker_free(m);
 	loop_free(loop);
 }
