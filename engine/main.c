@@ -2,7 +2,7 @@
  * skerryd: one binary, its role by the first argument.
  *
  *   skerryd                  the engine: one loop, all modules, the API
- *   skerryd shim DIR         keeps one container (engine/shim/)
+ *   skerryd shim DIR         keeps one container (engine/shim/); with --maker: forks those that do
  *   skerryd worker NAME …    one blocking or dangerous job
  *   skerryd runtime …        the OCI command line (engine/runtime/); and so when called as
  *                            skerry-runtime

@@ -59,6 +59,7 @@ void container_free(struct container *c)
 	timer_clear(&c->files_timer);
 	timer_clear(&c->stop_timer);
 	timer_clear(&c->backoff_timer);
+	defer_remove(&c->removed);
 	execs_drop(c);
 	child_remove(&c->remover, true, NULL); /* the trash is emptied at the next start */
 	fd_close(c->freed_fd);

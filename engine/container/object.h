@@ -95,6 +95,7 @@ struct container {
 	const struct sandbox *sandbox;
 	struct timer_event stop_timer; /* then KILL; after KILL, then the cgroup */
 	struct child_event remover; /* deletes its files */
+	struct defer_event removed; /* they are deleted */
 	int freed_fd; /* where it says how many bytes they had; -1: not asked */
 	struct timer_event backoff_timer; /* then start again */
 	bool was_restarting; /* when the engine before this one saw it last */
@@ -133,6 +134,7 @@ struct containers {
 	struct list log_readers; /* logs.c: those that follow */
 	struct io_event log_watch; /* inotify */
 	struct execs *execs; /* exec.c */
+	struct shim_maker *shim_maker;
 	size_t n_files; /* operations of files.c */
 	struct list batches; /* ops.c: answers to be given */
 	size_t n_tops; /* top.c: workers that run */

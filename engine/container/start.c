@@ -136,6 +136,7 @@ static int spawn_shim(struct container *c, struct err *e)
 		.dir = dir,
 		.id = c->id,
 		.cgroup = "shims",
+		.maker = c->cs->shim_maker,
 		.ops = &container_shim_ops,
 		.data = c,
 	};
