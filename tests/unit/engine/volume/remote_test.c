@@ -139,7 +139,7 @@ static void open_scene(struct scene *s)
 							.no_sandbox = true },
 			      &s->ps, &e),
 		  0);
-	CHECK_INT(volumes_new(s->loop, test_tmpdir(), &s->vs, &e), 0);
+	CHECK_INT(volumes_new(s->loop, at("state"), &s->vs, &e), 0);
 	volumes_set_plugins(s->vs, s->ps);
 }
 
@@ -250,7 +250,7 @@ TEST(life_at_a_plugin)
 	CHECK_MSG(until_done(&s, &w) == 0, "%s", err_text(&w.e));
 	CHECK_STR(told(), all);
 	CHECK_INT((long)volumes_count(s.vs), 0);
-	CHECK(access(at("volumes/vol"), F_OK) < 0);
+	CHECK(access(at("state/volumes/vol"), F_OK) < 0);
 	close_scene(&s);
 }
 
@@ -267,7 +267,7 @@ TEST(made_once_and_remembered)
 	CHECK_MSG(until_done(&s, &w) == 0, "%s", err_text(&w.e));
 	/* the engine starts again while it is in use */
 	volumes_free(s.vs);
-	CHECK_INT(volumes_new(s.loop, test_tmpdir(), &s.vs, &e), 0);
+	CHECK_INT(volumes_new(s.loop, at("state"), &s.vs, &e), 0);
 	volumes_set_plugins(s.vs, s.ps);
 	CHECK_INT(volume_get(s.vs, "vol", &v, &e), 0);
 	CHECK(str_eq(v->driver, "plug") && v->made);
@@ -312,13 +312,13 @@ TEST(lies)
 			  rows[i].place);
 		CHECK_MSG(strstr(err_text(&e), rows[i].why), "%s: %s", rows[i].place, err_text(&e));
 	}
-	own = str_dup(at("volumes"));
-	data = str_dup(at("volumes/a/_data/x"));
+	own = str_dup(at("state/volumes"));
+	data = str_dup(at("state/volumes/a/_data/x"));
 	link = str_dup(at("link"));
 	CHECK(dir_make(AT_FDCWD, data, 0755, NULL) == 0 && symlink("/", link) == 0);
 	CHECK_INT(volume_place_check(s.vs, own, &e), -EBADMSG);
 	CHECK_INT(volume_place_check(s.vs, link, &e), -EBADMSG);
-	CHECK_INT(volume_place_check(s.vs, at("volumes/a"), &e), -EBADMSG);
+	CHECK_INT(volume_place_check(s.vs, at("state/volumes/a"), &e), -EBADMSG);
 	CHECK_INT(volume_place_check(s.vs, data, &e), 0);
 	CHECK_INT(volume_place_check(s.vs, "/usr", &e), 0);
 	close_scene(&s);
@@ -440,7 +440,7 @@ TEST(mounts_by_options)
 	snprintf(bind_device, sizeof(bind_device), "device=%s", at("remote"));
 	v = make(&s, "bind", NULL, bind);
 	CHECK_MSG(take(&s, "bind", "u1", &w) == 0, "%s", err_text(&w.e));
-	CHECK(mkdir(at("volumes/bind/_data/x"), 0755) < 0 && errno == EROFS);
+	CHECK(mkdir(at("state/volumes/bind/_data/x"), 0755) < 0 && errno == EROFS);
 	/* removed by force of circumstances: what is bound stays */
 	CHECK(mkdir(at("remote/precious"), 0755) == 0);
 	volume_release(s.vs, "bind", "u1");
