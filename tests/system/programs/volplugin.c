@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *folder;
@@ -42,7 +43,9 @@ static void value(const char *json, const char *key, char *ret, size_t size)
 
 static void say(int fd, const char *json)
 {
-	dprintf(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+	dprintf(fd,
+		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+		"%zu\r\n\r\n%s",
 		strlen(json), json);
 }
 
@@ -72,13 +75,25 @@ static void list(int fd)
 
 	while (d && (x = readdir(d)) && n < sizeof(json) - 1000)
 		if (x->d_name[0] != '.' && x->d_type == DT_DIR)
-			n += (size_t)sprintf(json + n, "%s{\"Name\":\"%s\",\"Mountpoint\":\"%s/%s\"}",
-					     json[n - 1] == '[' ? "" : ",", x->d_name, folder,
-					     x->d_name);
+			n += (size_t)sprintf(
+				json + n, "%s{\"Name\":\"%s\",\"Mountpoint\":\"%s/%s\"}",
+				json[n - 1] == '[' ? "" : ",", x->d_name, folder, x->d_name);
 	if (d)
 		closedir(d);
-	strcpy(json + n, "],\"Err\":\"\"}");
+	snprintf(json + n, sizeof(json) - n, "],\"Err\":\"\"}");
 	say(fd, json);
+}
+
+static int remove_all(const char *path)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		execlp("rm", "rm", "-rf", path, NULL);
+		_exit(127);
+	}
+	return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -1;
 }
 
 static void answer(int fd, const char *method, const char *name)
@@ -108,8 +123,7 @@ static void answer(int fd, const char *method, const char *name)
 			say(fd, "{\"Err\":\"it is dear to me\"}");
 			return;
 		}
-		snprintf(json, sizeof(json), "rm -rf '%s'", path);
-		if (system(json) != 0)
+		if (remove_all(path) < 0)
 			say(fd, "{\"Err\":\"rm\"}");
 		else
 			say(fd, "{}");

@@ -198,8 +198,8 @@ static int take_begin(struct scene *s, const char *name, const char *user, struc
 {
 	*w = (struct wait){ .c.done = taken };
 	return volume_take(s->vs, s->loop,
-			   &(struct volume_take){ .name = name, .user = user, .path = "/x" },
-			   &w->c, &w->e);
+			   &(struct volume_take){ .name = name, .user = user, .path = "/x" }, &w->c,
+			   &w->e);
 }
 
 static int take(struct scene *s, const char *name, const char *user, struct wait *w)
@@ -284,7 +284,8 @@ TEST(made_once_and_remembered)
 	CHECK_STR(w.op.mountpoint, "/m");
 	free(w.op.status);
 	free(w.op.mountpoint);
-	CHECK_STR(told(), "Activate  \nCreate vol \nUnmount vol before\nGet vol \nCapabilities  \n");
+	CHECK_STR(told(),
+		  "Activate  \nCreate vol \nUnmount vol before\nGet vol \nCapabilities  \n");
 	close_scene(&s);
 }
 
