@@ -75,9 +75,10 @@ static void list(int fd)
 
 	while (d && (x = readdir(d)) && n < sizeof(json) - 1000)
 		if (x->d_name[0] != '.' && x->d_type == DT_DIR)
-			n += (size_t)sprintf(
-				json + n, "%s{\"Name\":\"%s\",\"Mountpoint\":\"%s/%s\"}",
-				json[n - 1] == '[' ? "" : ",", x->d_name, folder, x->d_name);
+			n += (size_t)snprintf(json + n, sizeof(json) - n,
+					      "%s{\"Name\":\"%s\",\"Mountpoint\":\"%s/%s\"}",
+					      json[n - 1] == '[' ? "" : ",", x->d_name, folder,
+					      x->d_name);
 	if (d)
 		closedir(d);
 	snprintf(json + n, sizeof(json) - n, "],\"Err\":\"\"}");
