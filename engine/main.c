@@ -27,6 +27,7 @@
 #include "engine/files/files.h"
 #include "engine/http/tls.h"
 #include "engine/manifest/manifest.h"
+#include "engine/plugin/plugin.h"
 #include "engine/registry/registry.h"
 #include "engine/runtime/runtime.h"
 #include "engine/shim/client.h"
@@ -61,6 +62,7 @@ static const struct role workers[] = {
 	{ FILES_WORKER, files_worker_main },
 	{ "top", container_top_worker },
 	{ DNS_WORKER, dns_worker },
+	{ PLUGIN_WORKER, plugin_worker_main },
 	{ LOGPACK_WORKER, logpack_worker },
 	{ SYSLOG_WORKER, syslog_worker },
 	/* clang-format on */
@@ -95,6 +97,7 @@ static const struct role roles[] = {
 
 struct daemon {
 	struct engine en;
+	struct plugins *plugins;
 	struct tls_context *tls;
 	char *boot_id;
 	char *machine_id;
@@ -107,6 +110,8 @@ struct daemon {
 };
 
 static const char *const archive_dirs[] = { PATH_IMAGES_BAKED, PATH_IMAGES_PRELOAD, NULL };
+
+static const char *const plugin_dirs[] = { PATH_PLUGINS_ETC, PATH_PLUGINS_LIB, NULL };
 
 static char *read_line(const char *path)
 {
@@ -123,6 +128,26 @@ static const char *user_of_image(const char *image_id, bool *ret_running, void *
 	struct daemon *d = data;
 
 	return containers_use_image(d->en.containers, image_id, ret_running);
+}
+
+static int make_volumes(struct daemon *d, struct err *e)
+{
+	const struct plugins_config plugins = {
+		.loop = d->en.loop,
+		.sockets = PATH_PLUGINS,
+		.specs = plugin_dirs,
+		.ca_bundle = PATH_CA_BUNDLE,
+	};
+	/* so that a plugin's container can mount it */
+	int r = dir_make(AT_FDCWD, PATH_PLUGINS, 0755, e);
+
+	if (r == 0)
+		r = plugins_new(&plugins, &d->plugins, e);
+	if (r == 0)
+		r = volumes_new(d->en.loop, PATH_STATE, &d->en.volumes, e);
+	if (r == 0)
+		volumes_set_plugins(d->en.volumes, d->plugins);
+	return r;
 }
 
 static int make_modules(struct daemon *d, struct err *e)
@@ -162,7 +187,7 @@ static int make_modules(struct daemon *d, struct err *e)
 	if (r == 0)
 		r = nets_new(en->loop, &nets, &en->nets, e);
 	if (r == 0)
-		r = volumes_new(en->loop, PATH_STATE, &en->volumes, e);
+		r = make_volumes(d, e);
 	if (r == 0)
 		r = containers_mount_points(PATH_RUN, e);
 	if (r == 0) {
@@ -355,6 +380,7 @@ static void end_engine(struct daemon *d)
 	images_free(d->en.images);
 	registry_free(d->en.registry);
 	volumes_free(d->en.volumes);
+	plugins_free(d->plugins);
 	nets_free(d->en.nets);
 	events_free(d->en.events);
 	tls_context_free(d->tls);

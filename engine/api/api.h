@@ -52,6 +52,7 @@ struct engine {
 	struct http_server *http; /* made by api_open */
 	bool pruning; /* one prune at a time, as Docker */
 	bool pruning_images;
+	bool pruning_volumes;
 };
 
 struct api_config {

@@ -75,8 +75,9 @@ static int add_volumes(struct sized *s, const struct volumes *vs, struct err *e)
 		const struct volume *v = volumes_at(vs, i);
 		_cleanup_(mem_free) char *key = str_printf(VOLUME_KEY "%s", v->name);
 
-		code = key ? usage_add(&s->usage, key, v->mountpoint, e)
-			   : err_set(e, ENOMEM, "out of memory");
+		if (api_volume_counts(v))
+			code = key ? usage_add(&s->usage, key, v->mountpoint, e)
+				   : err_set(e, ENOMEM, "out of memory");
 	}
 	return code;
 }

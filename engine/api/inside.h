@@ -65,6 +65,8 @@ int api_read_pairs(yyjson_val *body, const char *key, char ***ret, struct err *e
 /* One volume; with `usage` its bytes (-1: not known) and how many containers have it. */
 void api_volume(struct json_writer *w, const struct volume *v, int64_t size, size_t users,
 		bool usage);
+/* Whether its bytes are to be counted: a folder on the data disk. */
+bool api_volume_counts(const struct volume *v);
 /* How many containers have the image. */
 int64_t api_image_users(struct engine *en, const struct image *img);
 
@@ -160,6 +162,7 @@ void volumes_list(struct http_req *r);
 void volumes_inspect(struct http_req *r);
 void volumes_create(struct http_req *r);
 void volumes_remove(struct http_req *r);
+void volumes_prune(struct http_req *r);
 
 void skerry_boot(struct http_req *r);
 void skerry_manifests(struct http_req *r);

@@ -112,7 +112,7 @@ const struct http_route api_routes[] = {
 	/* volumes */
 	GET("/volumes", volumes_list),
 	POST("/volumes/create", volumes_create),
-	LATER("POST", "/volumes/prune", "pruning volumes"),
+	POST("/volumes/prune", volumes_prune),
 	GET("/volumes/{name}", volumes_inspect),
 	DELETE("/volumes/{name}", volumes_remove),
 	LATER("PUT", "/volumes/{name}", "updating cluster volumes"),

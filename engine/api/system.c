@@ -141,15 +141,17 @@ static void write_driver_status(struct json_writer *w, const struct engine *en)
 	json_end_array(w);
 }
 
-static void write_plugins(struct json_writer *w)
+static void write_plugins(struct engine *en, struct json_writer *w)
 {
-	static const char *const volume[] = { "local", NULL };
+	_cleanup_(strv_free) char **volume = NULL;
 	static const char *const network[] = { "bridge", "host", "null", NULL };
 	static const char *const log[] = { "json-file", "local", "syslog", NULL };
 
+	if (strv_add(&volume, VOLUME_LOCAL) == 0)
+		(void)volume_drivers(en->volumes, &volume, NULL);
 	json_key(w, "Plugins");
 	json_begin_object(w);
-	write_list(w, "Volume", volume);
+	write_list(w, "Volume", (const char *const *)volume);
 	write_list(w, "Network", network);
 	json_key(w, "Authorization");
 	json_null(w);
@@ -372,7 +374,7 @@ void system_info(struct http_req *r)
 	write_counts(&w, en);
 	json_member_str(&w, "Driver", "overlay2");
 	write_driver_status(&w, en);
-	write_plugins(&w);
+	write_plugins(en, &w);
 	write_abilities(&w, &warnings);
 	write_fixed(&w);
 	write_debug(&w, en);

@@ -420,6 +420,8 @@ static bool settle(struct container *c)
 		   : str_eq(state, "dead")     ? CONTAINER_DEAD
 					       : CONTAINER_EXITED;
 	c->was_restarting = str_eq(state, "restarting");
+	if ((was_up && !container_of_earlier_boot(c)) || shim_there(c))
+		container_found_volumes(c);
 	if (shim_there(c)) {
 		c->state = CONTAINER_STARTING;
 		str_set(&c->rec.boot_id, c->cs->boot_id);

@@ -209,11 +209,12 @@ void events_publish_network(struct events *bus, const char *action, const char *
 	events_publish(bus, &ev);
 }
 
-void events_publish_volume(struct events *bus, const char *action, const char *name)
+void events_publish_volume(struct events *bus, const char *action, const char *name,
+			   const char *driver)
 {
-	const struct event_attr driver = { "driver", "local" };
+	const struct event_attr attr = { "driver", driver ? driver : "local" };
 	const struct event ev = {
-		.type = "volume", .action = action, .id = name, .attrs = &driver, .n_attrs = 1
+		.type = "volume", .action = action, .id = name, .attrs = &attr, .n_attrs = 1
 	};
 
 	events_publish(bus, &ev);

@@ -58,7 +58,8 @@ void events_publish_network(struct events *bus, const char *action, const char *
 			    const char *name, const char *driver);
 
 /* "create" or "destroy" of a named volume. */
-void events_publish_volume(struct events *bus, const char *action, const char *name);
+void events_publish_volume(struct events *bus, const char *action, const char *name,
+			   const char *driver);
 /* What an operation of the image store changed; layers have no events. */
 void events_publish_images(struct events *bus, const struct image_change *changes, size_t n);
 /* An image was pulled by this reference. */

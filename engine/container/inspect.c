@@ -51,7 +51,7 @@ void inspect_mounts(struct container *c, bool in_summary, struct json_writer *w)
 				m->source && !(in_summary && m->name) ? m->source : "");
 		json_member_str(w, "Destination", m->destination);
 		if (m->name)
-			json_member_str(w, "Driver", "local");
+			json_member_str(w, "Driver", m->driver ? m->driver : "local");
 		json_member_str(w, "Mode", m->mode ? m->mode : m->name ? "z" : "");
 		json_member_bool(w, "RW", m->rw);
 		json_member_str(w, "Propagation", m->propagation ? m->propagation : "");

@@ -39,6 +39,7 @@ enum {
 struct mount_point {
 	char *type; /* "bind", "volume", "tmpfs" */
 	char *name; /* of the volume */
+	char *driver; /* of the volume; NULL: local */
 	char *source; /* path on the machine; NULL for tmpfs */
 	char *destination; /* absolute, clean */
 	char *mode; /* as written after the second colon, for inspect */
@@ -331,10 +332,16 @@ void policies_act(struct containers *cs);
 void policy_stopped_by_user(struct container *c);
 
 /*
- * Fills the container's next volume from its image, if it is empty; *next counts its mounts, the
- * caller sets cu->done. 1: on its way; 0: none is left.
+ * Takes the container's next volume, and fills it from its image if it is empty; *next counts its
+ * mounts, the caller sets cu->done and says who takes it ("": the container). 1: on its way; 0:
+ * none is left, and where they are is known.
  */
-int container_copy_up(struct container *c, size_t *next, struct copy_up *cu, struct err *e);
+int container_copy_up(struct container *c, const char *who, size_t *next, struct copy_up *cu,
+		      struct err *e);
+/* Gives all of them back. */
+void container_release_volumes(struct container *c, const char *who);
+/* They were taken before this engine was there. */
+void container_found_volumes(struct container *c);
 /* A start that files.c held goes on. */
 void container_start_go_on(struct container *c);
 
@@ -357,7 +364,8 @@ void logs_wake(struct container *c);
 void announce_network(const struct container *c, const struct network *n, const char *action);
 void announce_taken(struct container *c); /* networks and volumes of a start */
 void announce_given_back(struct container *c); /* the same at its end; nothing when none were */
-/* volume_create and volume_remove (of one without users), with their events. */
+/* volume_create and volume_remove (of one without users; of a plugin's in the background), with
+ * their events. */
 int volume_make(struct containers *cs, const struct volume_want *want, const struct volume **ret,
 		struct err *e);
 int volume_unmake(struct containers *cs, const char *name, struct err *e);

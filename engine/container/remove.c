@@ -77,6 +77,7 @@ void container_release(struct container *c)
 	container_cgroup_parents_release(c);
 	shm_release(c);
 	announce_given_back(c);
+	container_release_volumes(c, "");
 	c->sandbox = NULL;
 	if (net_detach(c->cs->cfg.nets, c->id, &e) < 0)
 		log_warn("container %.12s: its network was not taken down: %s", c->id,

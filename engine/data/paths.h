@@ -25,5 +25,9 @@
 #define PATH_CERTS_D "/etc/docker/certs.d"
 /* The machine's own credentials for registries, in the form that `docker login` writes. */
 #define PATH_REGISTRY_AUTH "/etc/docker/config.json"
+/* Plugins of volumes and networks: sockets, and files that say where they are. */
+#define PATH_PLUGINS "/run/docker/plugins"
+#define PATH_PLUGINS_ETC "/etc/docker/plugins"
+#define PATH_PLUGINS_LIB "/usr/lib/docker/plugins"
 
 #endif

@@ -47,7 +47,8 @@ static int volume_make(struct service_run *run, const struct compose_volume *v, 
 	want.options = options;
 	r = volume_create(m->cfg.volumes, &want, &made, e);
 	if (r == 0)
-		events_publish_volume(containers_events(m->cfg.containers), "create", made->name);
+		events_publish_volume(containers_events(m->cfg.containers), "create", made->name,
+				      made->driver);
 	return r;
 }
 

@@ -538,6 +538,16 @@ TEST(networks_and_volumes)
 	CHECK(answers(&w, "POST /volumes/create", "{\"Name\":\"data\",\"Labels\":{\"a\":\"b\"}}",
 		      "201", "\"Mountpoint\":\"/v/data/_data\""));
 	CHECK_STR(fake.asked, "volume data a=b");
+	CHECK(answers(&w, "GET /volumes", NULL, "200", "\"Driver\":\"plug\",\"Labels\""));
+	CHECK(answers(&w, "GET /volumes", NULL, "200",
+		      "\"Warnings\":[\"list hung: it does not answer\"]"));
+	CHECK(answers(&w, "GET /volumes/far", NULL, "200", "\"Mountpoint\":\"/far\""));
+	CHECK(answers(&w, "DELETE /volumes/far?force=1", NULL, "204", ""));
+	CHECK_STR(fake.asked, "drop data 1");
+	CHECK(answers(&w, "POST /volumes/prune?filters={\"until\":[\"1h\"]}", NULL, "400",
+		      "invalid filter"));
+	CHECK(answers(&w, "POST /volumes/prune?filters={\"all\":[\"maybe\"]}", NULL, "400",
+		      "invalid filter"));
 	CHECK(answers(&w, "DELETE /volumes/used", NULL, "409", "volume is in use"));
 	CHECK(answers(&w, "DELETE /volumes/nope", NULL, "404", "no such volume"));
 	CHECK(answers(&w, "DELETE /volumes/nope?force=1", NULL, "204", ""));

@@ -805,6 +805,8 @@ const char *port_proto_name(uint8_t proto)
 }
 
 static struct volume fake_volume = { .name = (char *)"data",
+				     .driver = (char *)"local",
+				     .anonymous = true,
 				     .mountpoint = (char *)"/v/data/_data" };
 
 int volume_create(struct volumes *vs, const struct volume_want *w, const struct volume **ret,
@@ -819,8 +821,76 @@ int volume_create(struct volumes *vs, const struct volume_want *w, const struct 
 int volume_get(const struct volumes *vs, const char *name, const struct volume **ret, struct err *e)
 {
 	(void)vs;
+	if (strcmp(name, "data") != 0)
+		return err_set(e, ENOENT, "get %s: no such volume", name);
 	*ret = &fake_volume;
-	return strcmp(name, "data") == 0 ? 0 : err_set(e, ENOENT, "get %s: no such volume", name);
+	return 0;
+}
+bool volume_is_local(const struct volume *v)
+{
+	return strcmp(v->driver, "local") == 0;
+}
+/* One plugin, which has the volume "far", and one that hangs. */
+int volume_survey(struct volumes *vs, struct volume_survey *s, struct err *e)
+{
+	(void)vs;
+	(void)e;
+	s->seen = calloc(1, sizeof(*s->seen));
+	s->seen[0] = (struct volume_seen){ strdup("far"), strdup("plug"), strdup("/far") };
+	s->n_seen = 1;
+	(void)strv_add(&s->warnings, "list hung: it does not answer");
+	s->done(s);
+	return 0;
+}
+void volume_survey_clear(struct volume_survey *s)
+{
+	for (size_t i = 0; i < s->n_seen; i++) {
+		free(s->seen[i].name);
+		free(s->seen[i].driver);
+		free(s->seen[i].mountpoint);
+	}
+	free(s->seen);
+	strv_free(s->warnings);
+}
+int volume_drivers(const struct volumes *vs, char ***ret_names, struct err *e)
+{
+	(void)vs;
+	(void)e;
+	return strv_add(ret_names, "plug");
+}
+int volume_op_make(struct volumes *vs, const char *name, struct volume_op *op, struct err *e)
+{
+	(void)vs;
+	(void)e;
+	snprintf(fake.asked, sizeof(fake.asked), "make %s", name);
+	op->done(op, 0, &(struct err){ 0 });
+	return 0;
+}
+int volume_op_look(struct volumes *vs, const char *name, struct volume_op *op, struct err *e)
+{
+	return volume_op_make(vs, name, op, e);
+}
+int volume_op_drop(struct volumes *vs, const char *name, bool force, struct volume_op *op,
+		   struct err *e)
+{
+	(void)vs;
+	(void)e;
+	snprintf(fake.asked, sizeof(fake.asked), "drop %s %d", name, force);
+	op->done(op, 0, &(struct err){ 0 });
+	return 0;
+}
+void volume_op_cancel(struct volume_op *op)
+{
+	(void)op;
+}
+int volume_adopt(struct volumes *vs, const char *name, const char *driver,
+		 const struct volume **ret, struct err *e)
+{
+	(void)vs;
+	(void)e;
+	snprintf(fake.asked, sizeof(fake.asked), "adopt %s of %s", name, driver);
+	*ret = &fake_volume;
+	return 0;
 }
 size_t volumes_count(const struct volumes *vs)
 {
