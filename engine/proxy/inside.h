@@ -46,11 +46,11 @@ struct port {
 	size_t n_conns, n_flows;
 };
 
-void tcp_accept(struct io_event *io, uint32_t events);
-void tcp_close_all(struct port *port);
+void proxy_accept(struct io_event *io, uint32_t events);
+void proxy_close_conns(struct port *port);
 /* Datagrams are answered from the address that they came to: what the socket needs for it. */
-void udp_prepare(int fd);
-void udp_receive(struct io_event *io, uint32_t events);
-void udp_close_all(struct port *port);
+void proxy_prepare(int fd);
+void proxy_receive(struct io_event *io, uint32_t events);
+void proxy_close_flows(struct port *port);
 
 #endif

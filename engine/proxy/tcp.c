@@ -173,7 +173,7 @@ static void conn_new(struct port *port, int fd)
 		conn_close(c);
 }
 
-void tcp_accept(struct io_event *io, uint32_t events)
+void proxy_accept(struct io_event *io, uint32_t events)
 {
 	struct port *port = container_of(io, struct port, io);
 
@@ -187,7 +187,7 @@ void tcp_accept(struct io_event *io, uint32_t events)
 	}
 }
 
-void tcp_close_all(struct port *port)
+void proxy_close_conns(struct port *port)
 {
 	struct conn *c, *next;
 

@@ -127,14 +127,14 @@ static void read_here(struct msghdr *m, struct in6_pktinfo *ret_here)
 			memcpy(ret_here, CMSG_DATA(c), sizeof(*ret_here));
 }
 
-void udp_prepare(int fd)
+void proxy_prepare(int fd)
 {
 	int one = 1;
 
 	(void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
 }
 
-void udp_receive(struct io_event *io, uint32_t events)
+void proxy_receive(struct io_event *io, uint32_t events)
 {
 	struct port *port = container_of(io, struct port, io);
 	char data[DATAGRAM_MAX];
@@ -170,7 +170,7 @@ void udp_receive(struct io_event *io, uint32_t events)
 	}
 }
 
-void udp_close_all(struct port *port)
+void proxy_close_flows(struct port *port)
 {
 	struct flow *f, *next;
 

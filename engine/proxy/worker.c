@@ -57,8 +57,8 @@ int proxy_send_close(int channel, const char *key, struct err *e)
 
 static void port_close(struct port *port)
 {
-	tcp_close_all(port);
-	udp_close_all(port);
+	proxy_close_conns(port);
+	proxy_close_flows(port);
 	io_remove(&port->io);
 	fd_close(port->fd);
 	free(port);
@@ -105,9 +105,9 @@ static int port_new(struct proxy *p, char **words, int fd, struct err *e)
 	    (str_to_u64(words[2], &proto) < 0 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP)))
 		rc = err_set(e, EINVAL, "protocol %s", words[2]);
 	port->proto = (uint8_t)proto;
-	port->io.fn = proto == IPPROTO_TCP ? tcp_accept : udp_receive;
+	port->io.fn = proto == IPPROTO_TCP ? proxy_accept : proxy_receive;
 	if (rc == 0 && proto == IPPROTO_UDP)
-		udp_prepare(fd);
+		proxy_prepare(fd);
 	if (rc == 0) {
 		rc = map_put(&p->ports, words[1], port, NULL);
 		if (rc == 0) {
@@ -137,7 +137,7 @@ static int take_message(struct proxy *p, const char *text, int fd, struct err *e
 		old = map_get(&p->ports, words[1]);
 		if (!old)
 			return port_new(p, words, fd, e);
-		udp_close_all(old); /* connections go on to where they went */
+		proxy_close_flows(old); /* connections go on to where they went */
 		rc = read_target(words[3], words[4], &old->target, e);
 	} else if (n == 2 && str_eq(words[0], "close")) {
 		old = map_remove(&p->ports, words[1]);
