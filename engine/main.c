@@ -28,6 +28,7 @@
 #include "engine/http/tls.h"
 #include "engine/manifest/manifest.h"
 #include "engine/plugin/plugin.h"
+#include "engine/proxy/proxy.h"
 #include "engine/registry/registry.h"
 #include "engine/runtime/runtime.h"
 #include "engine/shim/client.h"
@@ -63,6 +64,7 @@ static const struct role workers[] = {
 	{ "top", container_top_worker },
 	{ DNS_WORKER, dns_worker },
 	{ PLUGIN_WORKER, plugin_worker_main },
+	{ PROXY_WORKER, proxy_worker },
 	{ LOGPACK_WORKER, logpack_worker },
 	{ SYSLOG_WORKER, syslog_worker },
 	/* clang-format on */
@@ -164,6 +166,7 @@ static int make_modules(struct daemon *d, struct err *e)
 		.state_dir = PATH_STATE,
 		.resolv_conf = PATH_RESOLV_CONF,
 		.dns = true,
+		.proxy = true,
 	};
 	struct containers_config containers = {
 		.state_dir = PATH_STATE "/containers",

@@ -102,7 +102,7 @@ static void write_network(struct json_writer *w, struct engine *en, const struct
 	json_time(w, n->created);
 	json_member_str(w, "Scope", "local");
 	json_member_str(w, "Driver", net_driver_name(n->driver));
-	json_member_bool(w, "EnableIPv4", true);
+	json_member_bool(w, "EnableIPv4", n->ipv4 || !network_has_links(n));
 	json_member_bool(w, "EnableIPv6", n->ipv6);
 	write_ipam(w, n);
 	json_member_bool(w, "Internal", n->internal);

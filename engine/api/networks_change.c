@@ -88,14 +88,11 @@ static int refuse_swarm(yyjson_val *body, struct err *e)
 	yyjson_val *from = NULL;
 	const char *network = "", *scope = "";
 	int code = json_get_object(body, "ConfigFrom", &from, e);
-	bool ipv4 = true;
 
 	if (code == 0)
 		code = json_get_text(from, "Network", &network, e);
 	if (code == 0)
 		code = json_get_text(body, "Scope", &scope, e);
-	if (code == 0)
-		code = json_get_bool(body, "EnableIPv4", &ipv4, e);
 	for (size_t i = 0; code == 0 && i < ARRAY_SIZE(flags); i++) {
 		bool set = false;
 
@@ -107,8 +104,6 @@ static int refuse_swarm(yyjson_val *body, struct err *e)
 		return code;
 	if (!str_empty(network))
 		return err_set(e, ENOSYS, "ConfigFrom: such networks are not supported");
-	if (!ipv4)
-		return err_set(e, ENOSYS, "EnableIPv4: networks without IPv4 are not supported");
 	if (!str_empty(scope) && !str_eq(scope, "local"))
 		return err_set(e, EINVAL, "Scope: \"%.40s\" is not local, and there is no swarm",
 			       scope);
@@ -118,6 +113,7 @@ static int refuse_swarm(yyjson_val *body, struct err *e)
 static int read_create(yyjson_val *body, struct create *c, struct err *e)
 {
 	struct network_want *w = &c->want;
+	bool ipv4 = true;
 	int code = json_get_text(body, "Name", &w->name, e);
 
 	if (code == 0)
@@ -126,6 +122,9 @@ static int read_create(yyjson_val *body, struct create *c, struct err *e)
 		code = json_get_bool(body, "Internal", &w->internal, e);
 	if (code == 0)
 		code = json_get_bool(body, "Attachable", &w->attachable, e);
+	if (code == 0)
+		code = json_get_bool(body, "EnableIPv4", &ipv4, e);
+	w->no_ipv4 = !ipv4;
 	if (code == 0)
 		code = json_get_bool(body, "EnableIPv6", &w->ipv6, e);
 	if (code == 0)

@@ -235,7 +235,10 @@ static void write_ports(struct container *c, struct json_writer *w)
 		json_begin_object(w);
 		json_member_str(w, "HostIp", ip_text(&p->host_ip, ip));
 		json_key(w, "HostPort");
-		json_strf(w, "%u", p->host_port);
+		if (p->host_port)
+			json_strf(w, "%u", p->host_port);
+		else /* routed */
+			json_str(w, "");
 		json_end_object(w);
 		if (i + 1 == net->n_ports ||
 		    net->ports[i + 1].container_port != p->container_port ||

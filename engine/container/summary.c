@@ -86,9 +86,11 @@ static void write_ports(struct container *c, struct json_writer *w)
 	json_begin_array(w);
 	for (size_t i = 0; net && i < net->n_ports; i++) {
 		json_begin_object(w);
-		json_member_str(w, "IP", ip_text(&net->ports[i].host_ip, ip));
+		if (net->ports[i].host_port)
+			json_member_str(w, "IP", ip_text(&net->ports[i].host_ip, ip));
 		json_member_i64(w, "PrivatePort", net->ports[i].container_port);
-		json_member_i64(w, "PublicPort", net->ports[i].host_port);
+		if (net->ports[i].host_port)
+			json_member_i64(w, "PublicPort", net->ports[i].host_port);
 		json_member_str(w, "Type", port_proto_name(net->ports[i].proto));
 		json_end_object(w);
 	}

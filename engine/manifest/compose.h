@@ -85,7 +85,7 @@ struct compose_pool { /* an entry of ipam.config */
 struct compose_network {
 	char *key; /* in the file */
 	char *name; /* in the engine: PROJECT_KEY, or as given */
-	bool external, internal, attachable, ipv6;
+	bool external, internal, attachable, no_ipv4, ipv6;
 	bool used; /* by a service that is not off */
 	char *driver; /* NULL: bridge */
 	struct bind_pairs options, labels;

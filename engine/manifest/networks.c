@@ -89,13 +89,11 @@ static int read_external(void *target, const struct place *p, const struct yaml_
 
 static int read_ipv4(void *target, const struct place *p, const struct yaml_node *n, struct err *e)
 {
+	struct compose_network *net = target;
 	bool on = true;
 	int r = value_bool(p, n, &on, e);
 
-	(void)target;
-	if (r == 0 && !on)
-		return yaml_err(n->doc, n->line, p->path, e,
-				"networks without IPv4 are not supported");
+	net->no_ipv4 = !on;
 	return r;
 }
 
@@ -139,7 +137,7 @@ static int check_external(const struct compose_network *net, const struct place 
 			  const struct yaml_node *n, struct err *e)
 {
 	if (net->external && (net->driver || net->options.n || net->n_pools || net->internal ||
-			      net->attachable || net->ipv6 || net->labels.n))
+			      net->attachable || net->no_ipv4 || net->ipv6 || net->labels.n))
 		return yaml_err(n->doc, n->line, p->path, e,
 				"an external network has only a name; the other keys belong to who "
 				"makes it");

@@ -163,6 +163,8 @@ int compose_network_hash(const struct compose_network *n, char ret_hash[65], str
 
 	buf_printf(&text, "%s %d %d %d\n", n->driver ? n->driver : "bridge", n->internal,
 		   n->attachable, n->ipv6);
+	if (n->no_ipv4)
+		buf_printf(&text, "no IPv4\n");
 	for (size_t i = 0; i < n->n_pools; i++) {
 		const struct compose_pool *pool = &n->pools[i];
 

@@ -108,6 +108,7 @@ static int network_create(struct service_run *run, const struct compose_network 
 				     .n_ipam = net->n_pools,
 				     .internal = net->internal,
 				     .attachable = net->attachable,
+				     .no_ipv4 = net->no_ipv4,
 				     .ipv6 = net->ipv6,
 				     .labels = labels };
 	const struct network *made;

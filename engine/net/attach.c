@@ -77,7 +77,7 @@ static int mode_parse(const struct nets *n, const char *text, struct mode *ret_m
 /* What may not be together; Docker's texts. */
 static int check_pair(const struct network *first, const struct network *other, struct err *e)
 {
-	if (other == first || (first->driver == NET_BRIDGE && other->driver == NET_BRIDGE))
+	if (other == first || (network_has_links(first) && network_has_links(other)))
 		return 0;
 	if (first->driver == NET_NONE || other->driver == NET_NONE)
 		return err_set(e, EINVAL,
@@ -168,30 +168,81 @@ static int plan_endpoints(struct nets *n, struct sandbox *s, const struct net_re
 	return rc;
 }
 
-static int plan_ports(struct nets *n, struct sandbox *s, const struct net_request *r, struct err *e)
+static bool publishes(const struct endpoint *ep, uint8_t family, const struct ip_addr *host_ip)
 {
-	const struct endpoint *ep = sandbox_publisher(s);
-	char text[IP_TEXT_MAX];
-	int rc;
+	return ep && (!ip_is_set(host_ip) || host_ip->family == family);
+}
 
-	if (!ep || r->n_ports == 0) /* no way in: Docker discards them too */
-		return 0;
-	for (size_t i = 0; i < r->n_ports; i++)
-		if (r->ports[i].host_ip.family == AF_INET6 && !sandbox_way_out(s, AF_INET6))
-			return err_set(e, EINVAL,
-				       "cannot publish a port on %s: network %s has no IPv6",
-				       ip_text(&r->ports[i].host_ip, text), ep->network->name);
-	s->ports = calloc(r->n_ports, sizeof(*s->ports));
-	if (!s->ports)
-		return err_set(e, ENOMEM, "out of memory");
-	rc = ports_take(&n->ports, r->ports, r->n_ports, s->ports, e);
+static bool routed(const struct endpoint *ep, uint8_t family)
+{
+	const struct network *p = ep->network;
+
+	return (family == AF_INET ? p->gateway_mode : p->gateway_mode6) == GATEWAY_ROUTED;
+}
+
+/* IPv6 of the machine to a container that has none: a process carries it. */
+static const struct endpoint *translated(const struct sandbox *s)
+{
+	const struct endpoint *ep = sandbox_publisher(s, AF_INET);
+
+	return ep && !routed(ep, AF_INET) ? ep : NULL;
+}
+
+/* The bindings of one wish, at most one of each family. */
+static int plan_port(struct nets *n, struct sandbox *s, const struct port_want *wish, struct err *e)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+	struct port_want w = *wish;
+	char text[IP_TEXT_MAX];
+	int hosts = 0, open = 0, rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		const struct endpoint *ep = sandbox_publisher(s, families[i]);
+
+		if (!ep && families[i] == AF_INET6 && proxy_possible(n, w.proto))
+			ep = translated(s);
+		if (!publishes(ep, families[i], &wish->host_ip))
+			continue;
+		if (routed(ep, families[i])) {
+			s->ports[s->n_ports++] = (struct port_binding){
+				.proto = w.proto,
+				.container_port = w.container_port,
+				.host_ip = { .family = families[i] },
+				.fd = -1,
+			};
+			open++;
+		} else if (hosts++ == 0 && !ip_is_set(&wish->host_ip)) {
+			w.host_ip.family = families[i];
+		}
+	}
+	if (hosts + open == 0)
+		return err_set(e, EINVAL, "cannot publish a port on %s: network %s has no %s",
+			       ip_text(&w.host_ip, text), s->endpoints[0].network->name,
+			       w.host_ip.family == AF_INET6 ? "IPv6" : "IPv4");
+	w.both = hosts == 2;
+	if (hosts > 0)
+		rc = ports_take(&n->ports, &w, 1, &s->ports[s->n_ports], e);
 	if (rc < 0) {
 		(void)err_wrap(e, "driver failed programming external connectivity on endpoint %s",
 			       s->name);
 		return rc;
 	}
-	s->n_ports = r->n_ports;
+	s->n_ports += (size_t)hosts;
 	return 0;
+}
+
+static int plan_ports(struct nets *n, struct sandbox *s, const struct net_request *r, struct err *e)
+{
+	int rc = 0;
+
+	if (r->n_ports == 0 || (!sandbox_publisher(s, AF_INET) && !sandbox_publisher(s, AF_INET6)))
+		return 0; /* no way in: Docker discards them too */
+	s->ports = calloc(2 * r->n_ports, sizeof(*s->ports));
+	if (!s->ports)
+		return err_set(e, ENOMEM, "out of memory");
+	for (size_t i = 0; i < r->n_ports && rc == 0; i++)
+		rc = plan_port(n, s, &r->ports[i], e);
+	return rc;
 }
 
 static int plan_texts(struct nets *n, struct sandbox *s, const struct net_request *r, struct err *e)
@@ -256,6 +307,7 @@ static int sandbox_realise(struct nets *n, struct sandbox *s, const struct net_r
 		return rc;
 	}
 	resolver_tell(n);
+	proxy_serve(n, s);
 	forget_connections(n, s);
 	return 0;
 }
@@ -348,7 +400,16 @@ int sandbox_dismantle(struct nets *n, struct sandbox *s, struct err *e)
 	struct err why = { 0 };
 	int first = 0;
 
+	proxy_forget(n, s);
 	ports_release(&n->ports, s->ports, s->n_ports);
+	for (size_t i = 0; i < s->n_endpoints && s->mode == NET_MODE_OWN && s->key; i++) {
+		struct endpoint *ep = &s->endpoints[i];
+
+		if (!endpoint_has_link(ep) || ep->host_ifname[0])
+			continue;
+		keep_first(&first, vlan_unlink(s, ep, &why), e, &why);
+		endpoint_release(ep);
+	}
 	if (s->mode == NET_MODE_OWN && s->key)
 		keep_first(&first, netns_remove(s->key, &why), e, &why);
 	for (size_t i = 0; i < s->n_endpoints; i++) {
@@ -381,38 +442,7 @@ int net_detach(struct nets *n, const char *id, struct err *e)
 	return first;
 }
 
-/* --- statistics ------------------------------------------------------------------------------- */
-
-int net_stats(struct nets *n, const char *id, struct net_stats *ret_stats, size_t max,
-	      struct err *e)
-{
-	const struct sandbox *s = map_get(&n->sandboxes, id);
-	size_t count = 0;
-
-	for (size_t i = 0; s && i < s->n_endpoints && count < max; i++) {
-		struct net_stats *st = &ret_stats[count];
-		struct link l;
-		int rc;
-
-		if (!s->endpoints[i].host_ifname[0])
-			continue;
-		rc = link_get(n->route_fd, s->endpoints[i].host_ifname, &l, e);
-		if (rc < 0)
-			return rc;
-		/* our end counts the other way round */
-		*st = (struct net_stats){ .rx_bytes = l.tx_bytes,
-					  .rx_packets = l.tx_packets,
-					  .rx_errors = l.tx_errors,
-					  .rx_dropped = l.tx_dropped,
-					  .tx_bytes = l.rx_bytes,
-					  .tx_packets = l.rx_packets,
-					  .tx_errors = l.rx_errors,
-					  .tx_dropped = l.rx_dropped };
-		(void)str_copy(st->ifname, sizeof(st->ifname), s->endpoints[i].ifname);
-		count++;
-	}
-	return (int)count;
-}
+/* --- looking ahead ---------------------------------------------------------------------------- */
 
 int nets_probe_ports(struct nets *n, const struct port_want *wants, size_t n_wants, struct err *e)
 {

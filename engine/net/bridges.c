@@ -31,9 +31,8 @@ bool network_in_use(const struct nets *n, const struct network *net)
 	return false;
 }
 
-/* The machine's subnets, and those of all our networks but `except`. Returns the number. */
 int taken_subnets(struct nets *n, const struct net *except, struct ip_net taken[SUBNETS_MAX],
-		  struct err *e)
+		  size_t *ret_ours, struct err *e)
 {
 	_cleanup_(mem_free) struct link_net *nets = calloc(SUBNETS_MAX, sizeof(*nets));
 	size_t count = 0;
@@ -49,6 +48,8 @@ int taken_subnets(struct nets *n, const struct net *except, struct ip_net taken[
 		if (n->nets[i] != except && ip_is_set(&p->subnet6.addr))
 			taken[count++] = p->subnet6;
 	}
+	if (ret_ours)
+		*ret_ours = count;
 	found = link_subnets(n->route_fd, nets, SUBNETS_MAX, e);
 	for (int i = 0; i < found && count < SUBNETS_MAX; i++) {
 		bool ours = false;
@@ -74,7 +75,7 @@ static int settle_subnet(struct nets *n, struct net *net, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	if (!p->predefined || network_in_use(n, p))
 		return 0;
-	count = taken_subnets(n, net, taken, e);
+	count = taken_subnets(n, net, taken, NULL, e);
 	if (count < 0)
 		return count;
 	for (int i = 0; i < count && free_to_use; i++)
@@ -145,7 +146,8 @@ static int bridge_sysctls(const struct nets *n, const struct network *p, struct 
 	} knobs[] = {
 		{ "net/ipv4/conf/%s/route_localnet", "1", false },
 		{ "net/ipv4/conf/%s/send_redirects", "0", false },
-		{ "net/ipv6/conf/%s/disable_ipv6", p->ipv6 ? "0" : "1", !p->ipv6 },
+		{ "net/ipv6/conf/%s/disable_ipv6",
+		  p->ipv6 && p->gateway_mode6 != GATEWAY_ISOLATED ? "0" : "1", !p->ipv6 },
 		{ "net/ipv6/conf/%s/accept_ra", "0", true },
 		{ "net/ipv6/conf/%s/accept_redirects", "0", true },
 		{ "net/bridge/bridge-nf-call-iptables", "0", true },
@@ -161,27 +163,40 @@ static int bridge_sysctls(const struct nets *n, const struct network *p, struct 
 	return 0;
 }
 
-int bridge_up(struct nets *n, struct net *net, struct err *e)
+static int bridge_up(struct nets *n, struct net *net, struct err *e)
 {
 	struct network *p = &net->pub;
 	struct ip_net address = { p->gateway, p->subnet.prefix },
 		      address6 = { p->gateway6, p->subnet6.prefix };
-	uint8_t mac[6] = { 0x02,	   0x42, p->gateway.b[0], p->gateway.b[1], p->gateway.b[2],
-			   p->gateway.b[3] };
+	const uint8_t *b = p->ipv4 ? p->gateway.b : p->gateway6.b + 12;
+	uint8_t mac[6] = { 0x02, 0x42, b[0], b[1], b[2], b[3] };
+	bool own = p->ipv4 && p->gateway_mode != GATEWAY_ISOLATED,
+	     own6 = p->ipv6 && p->gateway_mode6 != GATEWAY_ISOLATED;
 	int rc;
 
 	rc = link_bridge(n->route_fd, p->ifname, mac, p->mtu, &net->index, e);
 	if (rc == 0)
 		rc = bridge_sysctls(n, p, e);
-	if (rc == 0)
+	if (rc == 0 && own)
 		rc = link_address(n->route_fd, net->index, &address, e);
-	if (rc == 0 && p->ipv6)
+	if (rc == 0 && own6)
 		rc = link_address(n->route_fd, net->index, &address6, e);
 	if (rc == 0)
 		rc = link_up(n->route_fd, net->index, e);
 	if (rc < 0)
 		(void)err_wrap(e, "network %s", p->name);
 	return rc;
+}
+
+int link_make(struct nets *n, struct net *net, struct err *e)
+{
+	return net->pub.driver == NET_BRIDGE ? bridge_up(n, net, e) : parent_up(n, net, e);
+}
+
+int link_unmake(struct nets *n, struct net *net, struct err *e)
+{
+	return net->pub.driver == NET_BRIDGE ? link_delete(n->route_fd, net->pub.ifname, e)
+					     : parent_down(n, net, e);
 }
 
 static int open_sockets(struct nets *n, struct err *e)
@@ -214,7 +229,7 @@ static int network_up(struct nets *n, struct net *net, struct err *e)
 	if (rc == 0)
 		rc = settle_pools(net, e);
 	if (rc == 0)
-		rc = bridge_up(n, net, e);
+		rc = link_make(n, net, e);
 	if (rc < 0 && !net->pub.predefined) {
 		log_warn("network: %s", err_text(e));
 		rc = 0;
@@ -245,10 +260,12 @@ int nets_bring_up(struct nets *n, struct err *e)
 		return rc;
 	nets_recall(n);
 	for (size_t i = 0; i < n->n_nets && rc == 0; i++)
-		if (n->nets[i]->pub.driver == NET_BRIDGE)
+		if (network_has_links(&n->nets[i]->pub))
 			rc = network_up(n, n->nets[i], e);
-	if (rc == 0)
+	if (rc == 0) {
+		user_chain_up(n);
 		rc = nets_apply(n, e);
+	}
 	if (rc == 0) /* only now: without rules the machine would forward for everyone */
 		rc = forwarding_on(n, e);
 	n->up = rc == 0;

@@ -58,6 +58,7 @@ static int settle(struct nets *n, struct sandbox *s, int inside, struct err *e)
 	if (rc < 0)
 		return rc;
 	resolver_tell(n);
+	proxy_serve(n, s);
 	forget_connections(n, s);
 	return 0;
 }
@@ -82,8 +83,10 @@ static int disconnect_make(struct nets *n, struct sandbox *s, struct endpoint *e
 	_cleanup_(fd_close) int ns = -1, inside = -1;
 	int rc = 0;
 
-	if (endpoint_has_link(ep))
+	if (ep->host_ifname[0])
 		rc = link_delete(n->route_fd, ep->host_ifname, e);
+	else if (endpoint_has_link(ep))
+		rc = vlan_unlink(s, ep, e);
 	if (rc < 0)
 		return rc;
 	if (files_host_remove(s, ep, e) < 0)

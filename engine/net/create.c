@@ -19,18 +19,9 @@
 #include "init/base/log.h"
 #include "init/base/str.h"
 
-#define OPTION_NAME "com.docker.network.bridge.name"
-#define OPTION_MTU "com.docker.network.driver.mtu"
-#define OPTION_ICC "com.docker.network.bridge.enable_icc"
-#define OPTION_MASQUERADE "com.docker.network.bridge.enable_ip_masquerade"
-#define OPTION_PREFIX "com.docker.network.container_iface_prefix"
-
 enum {
 	NETWORK_NAME_MAX = 255,
 	MTU_DEFAULT = 1500,
-	MTU_MIN = 68,
-	MTU_MIN_IPV6 = 1280,
-	MTU_MAX = 65535,
 	AUX_MAX = 1024,
 	ULA_PREFIX = 64,
 	ULA_TRIES = 16,
@@ -66,10 +57,18 @@ static int check_name(const struct nets *n, const char *name, struct err *e)
 	return 0;
 }
 
-static int check_driver(const char *driver, struct err *e)
+static int choose_driver(const char *driver, enum net_driver *ret_driver, struct err *e)
 {
-	if (str_empty(driver) || str_eq(driver, "default") || str_eq(driver, "bridge"))
-		return 0;
+	static const enum net_driver ours[] = { NET_BRIDGE, NET_MACVLAN, NET_IPVLAN };
+
+	if (str_empty(driver) || str_eq(driver, "default"))
+		driver = "bridge";
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+		if (str_eq(driver, net_driver_name(ours[i]))) {
+			*ret_driver = ours[i];
+			return 0;
+		}
+	}
 	if (str_eq(driver, "host") || str_eq(driver, "null"))
 		return err_set(e, EPERM, "only one instance of \"%s\" network is allowed", driver);
 	if (str_eq(driver, "overlay"))
@@ -77,69 +76,6 @@ static int check_driver(const char *driver, struct err *e)
 			       "network driver \"overlay\" needs a swarm, which this machine is no "
 			       "part of");
 	return err_set(e, ENOENT, "plugin \"%.80s\" not found", driver);
-}
-
-/* What Go's ParseBool takes. */
-static int option_bool(const char *key, const char *text, bool *value, struct err *e)
-{
-	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True", NULL };
-	static const char *const no[] = { "0", "f", "F", "false", "FALSE", "False", NULL };
-
-	if (!strv_has((char *const *)yes, text) && !strv_has((char *const *)no, text))
-		return err_set(e, EINVAL, "invalid value for option %s: \"%.40s\" is no boolean",
-			       key, text);
-	*value = strv_has((char *const *)yes, text);
-	return 0;
-}
-
-static int option_mtu(const char *text, bool ipv6, uint32_t *ret_mtu, struct err *e)
-{
-	uint64_t min = ipv6 ? MTU_MIN_IPV6 : MTU_MIN, mtu;
-
-	if (str_to_u64(text, &mtu) < 0 || (mtu != 0 && (mtu < min || mtu > MTU_MAX)))
-		return err_set(e, EINVAL,
-			       "invalid value for option %s: \"%.40s\" is not between %llu and %d",
-			       OPTION_MTU, text, (unsigned long long)min, MTU_MAX);
-	if (mtu)
-		*ret_mtu = (uint32_t)mtu;
-	return 0;
-}
-
-static int option_link(const char *text, char name[IFNAMSIZ], struct err *e)
-{
-	int rc = link_name_check(text, e);
-
-	return rc < 0 ? rc : str_copy(name, IFNAMSIZ, text);
-}
-
-static int read_options(struct network *p, struct err *e)
-{
-	const struct {
-		const char *key;
-		bool *value;
-	} switches[] = { { OPTION_ICC, &p->icc }, { OPTION_MASQUERADE, &p->masquerade } };
-	const char *mtu = strv_env_get(p->options, OPTION_MTU),
-		   *name = strv_env_get(p->options, OPTION_NAME),
-		   *prefix = strv_env_get(p->options, OPTION_PREFIX);
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(switches); i++) {
-		const char *text = strv_env_get(p->options, switches[i].key);
-
-		if (!str_empty(text))
-			rc = option_bool(switches[i].key, text, switches[i].value, e);
-	}
-	if (rc == 0 && !str_empty(mtu))
-		rc = option_mtu(mtu, p->ipv6, &p->mtu, e);
-	if (rc == 0 && !str_empty(name))
-		rc = option_link(name, p->ifname, e);
-	if (rc == 0 && !str_empty(prefix)) {
-		rc = option_link(prefix, p->prefix, e);
-		if (rc == 0 && (strlen(prefix) > IFNAMSIZ - 4 || str_eq(prefix, "lo")))
-			rc = err_set(e, EINVAL, "invalid value for option %s: \"%s\"",
-				     OPTION_PREFIX, prefix);
-	}
-	return rc;
 }
 
 /* --- subnets ---------------------------------------------------------------------------------- */
@@ -237,10 +173,10 @@ static int read_ipam(struct network *p, const struct ipam_want *w, struct err *e
 	if (rc < 0)
 		return rc;
 	six = subnet.addr.family == AF_INET6;
-	if (six && !p->ipv6)
+	if (!(six ? p->ipv6 : p->ipv4))
 		return 0; /* as Docker: not asked for, so not had */
 	if (ip_is_set(six ? &p->subnet6.addr : &p->subnet.addr))
-		return err_set(e, EINVAL, BAD "more than one %s subnet: a bridge has one",
+		return err_set(e, EINVAL, BAD "more than one %s subnet: a network has one",
 			       family_name(subnet.addr.family));
 	*(six ? &p->subnet6 : &p->subnet) = subnet;
 	ret_range = six ? &p->range6 : &p->range;
@@ -318,22 +254,24 @@ static int settle_gateway(const struct ip_net *subnet, const struct ip_net *rang
 static int settle_subnets(struct nets *n, struct network *p, struct err *e)
 {
 	_cleanup_(mem_free) struct ip_net *taken = calloc(SUBNETS_MAX, sizeof(*taken));
+	size_t ours, asked;
 	int count, rc;
 
 	if (!taken)
 		return err_set(e, ENOMEM, "out of memory");
-	count = rc = taken_subnets(n, NULL, taken, e);
+	count = rc = taken_subnets(n, NULL, taken, &ours, e);
 	if (count < 0)
 		return rc;
-	if (!ip_is_set(&p->subnet.addr))
-		rc = pool_choose_subnet(taken, (size_t)count, &p->subnet, e);
-	else
-		rc = check_overlap(&p->subnet, taken, (size_t)count, e);
+	/* on the machine's own link they have addresses of its own subnet */
+	asked = p->driver == NET_BRIDGE ? (size_t)count : ours;
+	if (p->ipv4)
+		rc = ip_is_set(&p->subnet.addr)
+			     ? check_overlap(&p->subnet, taken, asked, e)
+			     : pool_choose_subnet(taken, (size_t)count, &p->subnet, e);
 	if (rc >= 0 && p->ipv6)
-		rc = ip_is_set(&p->subnet6.addr)
-			     ? check_overlap(&p->subnet6, taken, (size_t)count, e)
-			     : choose_ula(taken, (size_t)count, &p->subnet6, e);
-	if (rc == 0)
+		rc = ip_is_set(&p->subnet6.addr) ? check_overlap(&p->subnet6, taken, asked, e)
+						 : choose_ula(taken, (size_t)count, &p->subnet6, e);
+	if (rc >= 0)
 		rc = settle_gateway(&p->subnet, &p->range, p->aux, &p->gateway, e);
 	return rc < 0 ? rc : settle_gateway(&p->subnet6, &p->range6, p->aux, &p->gateway6, e);
 }
@@ -345,6 +283,8 @@ static int check_link(const struct nets *n, const struct network *p, struct err 
 {
 	struct link l;
 
+	if (p->driver != NET_BRIDGE)
+		return parent_free(n, p, e);
 	for (size_t i = 0; i < n->n_nets; i++)
 		if (str_eq(n->nets[i]->pub.ifname, p->ifname))
 			return err_set(e, EPERM,
@@ -368,16 +308,22 @@ static int network_fill(struct nets *n, struct network *p, const struct network_
 	p->options = strv_copy(w->options);
 	if (!p->name || (w->labels && !p->labels) || (w->options && !p->options))
 		return err_set(e, ENOMEM, "out of memory");
-	p->driver = NET_BRIDGE;
+	rc = choose_driver(w->driver, &p->driver, e);
+	if (rc == 0 && w->no_ipv4 && !w->ipv6)
+		rc = err_set(e, EINVAL, "IPv4 or IPv6 must be enabled");
+	if (rc < 0)
+		return rc;
 	p->created = clock_real_ns();
 	p->internal = w->internal;
 	p->attachable = w->attachable;
+	p->ipv4 = !w->no_ipv4;
 	p->ipv6 = w->ipv6;
 	p->masquerade = p->icc = true;
 	p->mtu = MTU_DEFAULT;
 	(void)str_copy(p->prefix, sizeof(p->prefix), "eth");
-	(void)str_format(p->ifname, sizeof(p->ifname), "br-%.12s", p->id);
-	rc = read_options(p, e);
+	if (p->driver == NET_BRIDGE)
+		(void)str_format(p->ifname, sizeof(p->ifname), "br-%.12s", p->id);
+	rc = options_read(p, e);
 	for (size_t i = 0; rc == 0 && i < w->n_ipam; i++)
 		rc = read_ipam(p, &w->ipam[i], e);
 	if (rc == 0)
@@ -407,10 +353,12 @@ static int forget_record(const struct nets *n, const struct network *p, struct e
 
 static int network_make(struct nets *n, struct net *net, struct err *e)
 {
-	int rc = network_save(n, &net->pub, e);
+	int rc = net->pub.driver == NET_BRIDGE ? 0 : parent_plan(n, net, e);
 
 	if (rc == 0)
-		rc = bridge_up(n, net, e);
+		rc = network_save(n, &net->pub, e);
+	if (rc == 0)
+		rc = link_make(n, net, e);
 	if (rc == 0)
 		rc = nets_apply(n, e);
 	if (rc == 0)
@@ -424,8 +372,6 @@ int nets_create(struct nets *n, const struct network_want *w, const struct netwo
 	_cleanup_(network_release) struct net *net = NULL;
 	int rc = check_name(n, w->name, e);
 
-	if (rc == 0)
-		rc = check_driver(w->driver, e);
 	if (rc == 0 && !n->up)
 		rc = nets_bring_up(n, e);
 	if (rc < 0)
@@ -443,7 +389,7 @@ int nets_create(struct nets *n, const struct network_want *w, const struct netwo
 	rc = network_make(n, net, e);
 	if (rc < 0) {
 		list_out(n, net);
-		(void)link_delete(n->route_fd, net->pub.ifname, NULL);
+		(void)link_unmake(n, net, NULL);
 		(void)nets_apply(n, NULL);
 		(void)forget_record(n, &net->pub, NULL);
 		return rc;
@@ -489,7 +435,7 @@ int nets_remove(struct nets *n, const struct network *p, struct err *e)
 	if (rc == 0)
 		rc = depart_now(n, net, NULL, e);
 	if (rc == 0)
-		rc = link_delete(n->route_fd, p->ifname, e);
+		rc = link_unmake(n, net, e);
 	if (rc == 0)
 		rc = forget_record(n, p, e);
 	if (rc < 0) {

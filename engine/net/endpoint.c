@@ -6,6 +6,7 @@
  * made. Callers: attach.c, connect.c.
  */
 #include <fcntl.h>
+#include <linux/if_link.h>
 #include <string.h>
 
 #include "engine/data/ids.h"
@@ -24,7 +25,7 @@ void endpoint_clear(struct endpoint *ep)
 
 bool endpoint_has_link(const struct endpoint *ep)
 {
-	return ep->host_ifname[0];
+	return network_has_links(ep->network);
 }
 
 void endpoint_release(const struct endpoint *ep)
@@ -89,6 +90,9 @@ int join_check(const struct nets *n, const struct network *net, const struct net
 	int rc = check_address(net, j->ipv4, AF_INET, e);
 
 	(void)n;
+	if (rc == 0 && !str_empty(j->mac) && net->driver == NET_IPVLAN)
+		rc = err_set(e, EINVAL,
+			     "ipvlan interfaces do not support custom mac address assignment");
 	if (rc == 0)
 		rc = check_address(net, j->ipv6, AF_INET6, e);
 	if (rc == 0 && !str_empty(j->mac))
@@ -121,16 +125,20 @@ static int endpoint_addresses(struct nets *n, struct endpoint *ep, const struct 
 {
 	const struct network *p = ep->network;
 	struct net *net = net_of(p);
-	int rc = take_address(n, net, &net->pool, j->ipv4, &ep->address.addr, e);
+	int rc = p->ipv4 ? take_address(n, net, &net->pool, j->ipv4, &ep->address.addr, e) : 0;
 
 	if (rc == 0 && p->ipv6)
 		rc = take_address(n, net, &net->pool6, j->ipv6, &ep->address6.addr, e);
 	if (rc < 0)
 		return rc;
 	ep->address.prefix = p->subnet.prefix;
-	ep->gateway = p->gateway;
 	ep->address6.prefix = p->subnet6.prefix;
-	ep->gateway6 = p->gateway6;
+	if (vlan_routes(p) || (p->internal && p->driver != NET_BRIDGE))
+		return 0;
+	if (p->gateway_mode != GATEWAY_ISOLATED)
+		ep->gateway = p->gateway;
+	if (p->gateway_mode6 != GATEWAY_ISOLATED)
+		ep->gateway6 = p->gateway6;
 	return 0;
 }
 
@@ -155,6 +163,27 @@ static void choose_ifname(const struct sandbox *s, struct endpoint *ep)
 	memcpy(ep->ifname, name, sizeof(name));
 }
 
+static int endpoint_mac(struct endpoint *ep, const char *asked, struct err *e)
+{
+	const struct network *p = ep->network;
+	int rc = 0;
+
+	/* of the parent, all of them */
+	if (p->driver == NET_IPVLAN ||
+	    (p->driver == NET_MACVLAN && p->link_mode == MACVLAN_MODE_PASSTHRU && str_empty(asked)))
+		return 0;
+	if (!str_empty(asked)) {
+		rc = mac_parse(asked, ep->mac, e);
+	} else {
+		/* follows the address, so that neighbours' tables stay right when it is reused */
+		ep->mac[0] = 0x02;
+		ep->mac[1] = 0x42;
+		memcpy(&ep->mac[2], p->ipv4 ? ep->address.addr.b : ep->address6.addr.b + 12, 4);
+	}
+	ep->has_mac = rc == 0;
+	return rc;
+}
+
 int endpoint_plan(struct nets *n, struct sandbox *s, const struct network *net,
 		  const struct net_join *j, struct err *e)
 {
@@ -173,20 +202,14 @@ int endpoint_plan(struct nets *n, struct sandbox *s, const struct network *net,
 		if (!ep->aliases)
 			return err_set(e, ENOMEM, "out of memory");
 	}
-	if (net->driver != NET_BRIDGE)
+	if (!network_has_links(net))
 		return 0;
 	choose_ifname(s, ep);
-	(void)str_format(ep->host_ifname, sizeof(ep->host_ifname), "veth%.11s", ep->id);
+	if (net->driver == NET_BRIDGE)
+		(void)str_format(ep->host_ifname, sizeof(ep->host_ifname), "veth%.11s", ep->id);
 	rc = endpoint_addresses(n, ep, j, e);
-	if (rc == 0 && !str_empty(j->mac)) {
-		rc = mac_parse(j->mac, ep->mac, e);
-	} else if (rc == 0) {
-		/* follows the address, so that neighbours' tables stay right when it is reused */
-		ep->mac[0] = 0x02;
-		ep->mac[1] = 0x42;
-		memcpy(&ep->mac[2], ep->address.addr.b, 4);
-	}
-	ep->has_mac = rc == 0;
+	if (rc == 0)
+		rc = endpoint_mac(ep, j->mac, e);
 	s->embedded_dns = s->embedded_dns || (n->dns.wanted && !net->predefined);
 	return rc;
 }
@@ -213,7 +236,7 @@ static int host_end(struct nets *n, const struct endpoint *ep, struct err *e)
 	return rc < 0 ? rc : link_up(n->route_fd, host.index, e);
 }
 
-int endpoint_make(struct nets *n, const struct endpoint *ep, int ns, int inside, struct err *e)
+static int bridge_link(struct nets *n, const struct endpoint *ep, int ns, struct err *e)
 {
 	struct link_veth v = {
 		.host = ep->host_ifname,
@@ -223,15 +246,21 @@ int endpoint_make(struct nets *n, const struct endpoint *ep, int ns, int inside,
 		.mac = ep->mac,
 		.mtu = ep->network->mtu,
 	};
+	int rc = link_veth(n->route_fd, &v, e);
+
+	return rc < 0 ? rc : host_end(n, ep, e);
+}
+
+int endpoint_make(struct nets *n, struct endpoint *ep, int ns, int inside, struct err *e)
+{
 	struct link peer;
 	int rc;
 
-	rc = link_veth(n->route_fd, &v, e);
-	if (rc == 0)
-		rc = host_end(n, ep, e);
+	rc = ep->network->driver == NET_BRIDGE ? bridge_link(n, ep, ns, e)
+					       : vlan_link(n, ep, ns, inside, e);
 	if (rc == 0)
 		rc = link_get(inside, ep->ifname, &peer, e);
-	if (rc == 0)
+	if (rc == 0 && ip_is_set(&ep->address.addr))
 		rc = link_address(inside, peer.index, &ep->address, e);
 	if (rc == 0 && ip_is_set(&ep->address6.addr)) {
 		rc = netns_call(ns, child_ipv6_on, (void *)ep, e);
@@ -248,14 +277,16 @@ int routes_make(const struct sandbox *s, int inside, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_SIZE(families) && rc == 0; i++) {
 		const struct endpoint *ep = sandbox_way_out(s, families[i]);
+		const struct ip_addr *gateway;
 		struct link l;
 
 		if (!ep)
 			continue;
 		rc = link_get(inside, ep->ifname, &l, e);
+		gateway = i == 0 ? &ep->gateway : &ep->gateway6;
 		if (rc == 0)
-			rc = link_default_route(inside, l.index,
-						i == 0 ? &ep->gateway : &ep->gateway6, e);
+			rc = link_default_route(inside, l.index, families[i],
+						ip_is_set(gateway) ? gateway : NULL, e);
 	}
 	return rc;
 }

@@ -78,7 +78,8 @@ static struct ip_addr host_gateway(const struct nets *n, const struct sandbox *s
 	struct ip_addr none = { 0 };
 
 	for (size_t i = 0; i < s->n_endpoints; i++)
-		if (ip_is_set(&s->endpoints[i].gateway))
+		if (s->endpoints[i].network->driver == NET_BRIDGE &&
+		    ip_is_set(&s->endpoints[i].gateway))
 			return s->endpoints[i].gateway;
 	return n->n_nets > 0 ? n->nets[0]->pub.gateway : none;
 }

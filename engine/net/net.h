@@ -36,10 +36,19 @@ struct nets_config {
 	const char *resolv_conf; /* the machine's resolvers; watched, containers' files follow it */
 	const char *hosts; /* the machine's hosts file, copied for host mode; NULL: "/etc/hosts" */
 	const char *sysctl_dir; /* NULL: "/proc/sys" */
+	bool proxy; /* IPv6 of the machine reaches containers of IPv4 (engine/proxy) */
 	bool dns; /* networks of one's own have the embedded resolver (engine/dns) */
 };
 
-enum net_driver { NET_BRIDGE, NET_HOST, NET_NONE };
+enum net_driver { NET_BRIDGE, NET_HOST, NET_NONE, NET_MACVLAN, NET_IPVLAN };
+
+/* How the outside reaches a bridge's containers, of each family. */
+enum net_gateway {
+	GATEWAY_NAT, /* by published ports of the machine; they leave with its address */
+	GATEWAY_UNPROTECTED, /* the same, and by their own addresses at every port */
+	GATEWAY_ROUTED, /* by their own addresses at their published ports; no translation */
+	GATEWAY_ISOLATED, /* not at all: the bridge itself has no address (internal ones only) */
+};
 
 enum { NET_ID_LEN = 64 };
 
@@ -48,7 +57,7 @@ struct network {
 	char *name;
 	enum net_driver driver;
 	int64_t created; /* real ns */
-	struct ip_net subnet; /* bridges only */
+	struct ip_net subnet; /* none in host, none, and without IPv4 */
 	struct ip_addr gateway; /* the bridge's own address */
 	struct ip_net range; /* the part of the subnet that addresses are given from; none: all */
 	struct ip_net subnet6, range6; /* none without IPv6 */
@@ -60,15 +69,24 @@ struct network {
 	bool predefined; /* bridge, host, none: cannot be removed */
 	bool internal; /* nothing goes out, nothing is published */
 	bool attachable; /* told in inspect; there is no swarm that it would matter to */
-	bool ipv6;
+	bool ipv4, ipv6;
+	enum net_gateway gateway_mode, gateway_mode6;
 	bool subnet_asked; /* by its maker: containers may ask for addresses of it */
 	bool masquerade; /* leaves the machine with the machine's address */
 	bool icc; /* its containers may talk to each other */
 	char **labels; /* "key=value" */
 	char **options; /* "key=value", driver options as Docker names them */
+	/* macvlan and ipvlan */
+	char parent[IFNAMSIZ]; /* the machine's link that they are made on */
+	bool parent_made; /* by us: it goes with the network */
+	uint32_t link_mode; /* MACVLAN_MODE_* or IPVLAN_MODE_* */
+	uint16_t link_flags; /* IPVLAN_F_* */
 };
 
-const char *net_driver_name(enum net_driver d); /* "bridge", "host", "null" as Docker says */
+/* Whether its containers get links: not host and none. */
+bool network_has_links(const struct network *n);
+
+const char *net_driver_name(enum net_driver d); /* "bridge", "null", ... as Docker says */
 
 struct endpoint {
 	char id[NET_ID_LEN + 1];
@@ -81,7 +99,8 @@ struct endpoint {
 	uint8_t mac[6];
 	bool has_mac;
 	char ifname[IFNAMSIZ]; /* in the container: eth0, eth1, ... */
-	char host_ifname[IFNAMSIZ]; /* the other end */
+	char host_ifname[IFNAMSIZ]; /* the other end, on bridges */
+	int index; /* of the link in the container, once it is made; macvlan and ipvlan */
 	char **aliases; /* as asked for */
 };
 
@@ -174,7 +193,7 @@ struct network_want {
 	const char *driver; /* NULL or "": bridge */
 	const struct ipam_want *ipam;
 	size_t n_ipam;
-	bool internal, attachable, ipv6;
+	bool internal, attachable, no_ipv4, ipv6;
 	char *const *labels, *const *options; /* "key=value", or NULL */
 };
 

@@ -32,10 +32,16 @@ static const struct {
 const char *net_driver_name(enum net_driver d)
 {
 	static const char *const names[] = {
-		[NET_BRIDGE] = "bridge", [NET_HOST] = "host", [NET_NONE] = "null"
+		[NET_BRIDGE] = "bridge",   [NET_HOST] = "host",	    [NET_NONE] = "null",
+		[NET_MACVLAN] = "macvlan", [NET_IPVLAN] = "ipvlan",
 	};
 
 	return names[d];
+}
+
+bool network_has_links(const struct network *n)
+{
+	return n->driver != NET_HOST && n->driver != NET_NONE;
 }
 
 struct net *net_of(const struct network *pub)
@@ -157,7 +163,7 @@ static int predefined_add(struct nets *n, size_t i, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	net->pub.driver = predefined[i].driver;
 	net->pub.created = clock_real_ns();
-	net->pub.predefined = true;
+	net->pub.predefined = net->pub.ipv4 = true;
 	net->pub.mtu = BRIDGE_MTU;
 	(void)str_copy(net->pub.prefix, sizeof(net->pub.prefix), "eth");
 	net->pub.masquerade = net->pub.icc = net->pub.driver == NET_BRIDGE;
@@ -222,6 +228,8 @@ int nets_new(struct loop *loop, const struct nets_config *c, struct nets **ret_n
 	n->loop = loop;
 	n->dns.wanted = c->dns;
 	n->dns.channel = -1;
+	n->proxy.wanted = c->proxy;
+	n->proxy.channel = n->proxy.epoll = -1;
 	list_init(&n->departing);
 	n->route_fd = n->filter_fd = n->watch_fd = n->news_fd = -1;
 	n->run_dir = str_dup(c->run_dir);
@@ -246,6 +254,7 @@ void nets_free(struct nets *n)
 	if (!n)
 		return;
 	resolver_free(n);
+	proxy_free(n);
 	files_unwatch(n);
 	heal_unwatch(n);
 	departing_free(n);

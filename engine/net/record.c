@@ -6,6 +6,7 @@
  * engine must not lead to a wrong address or a foreign link. Callers: nets.c, attach.c, restore.c.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 #include "engine/data/ids.h"
@@ -127,7 +128,9 @@ int network_save(const struct nets *n, const struct network *net, struct err *e)
 	json_member_bool(&w, "predefined", net->predefined);
 	json_member_bool(&w, "internal", net->internal);
 	json_member_bool(&w, "attachable", net->attachable);
+	json_member_bool(&w, "ipv4", net->ipv4);
 	json_member_bool(&w, "ipv6", net->ipv6);
+	json_member_bool(&w, "parent_made", net->parent_made);
 	json_member_bool(&w, "subnet_asked", net->subnet_asked);
 	json_member_bool(&w, "masquerade", net->masquerade);
 	json_member_bool(&w, "icc", net->icc);
@@ -146,7 +149,7 @@ static int parse_driver(yyjson_val *root, struct network *net, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	for (enum net_driver d = NET_BRIDGE; d <= NET_NONE; d++) {
+	for (enum net_driver d = NET_BRIDGE; d <= NET_IPVLAN; d++) {
 		if (str_eq(text, net_driver_name(d))) {
 			net->driver = d;
 			return 0;
@@ -159,10 +162,12 @@ static int check_network(const struct network *net, struct err *e)
 {
 	if (str_empty(net->name))
 		return err_set(e, EINVAL, "name: missing");
-	if (net->driver != NET_BRIDGE)
+	if (!network_has_links(net))
 		return 0;
-	if (!net->ifname[0])
+	if (net->driver == NET_BRIDGE && !net->ifname[0])
 		return err_set(e, EINVAL, "ifname: missing");
+	if (!net->predefined && net->ipv4 != ip_is_set(&net->subnet.addr))
+		return err_set(e, EINVAL, "subnet: missing");
 	if (ip_is_set(&net->subnet.addr) && !ip_net_has(&net->subnet, &net->gateway))
 		return err_set(e, EINVAL, "gateway: not in the subnet");
 	if (net->ipv6 &&
@@ -199,12 +204,16 @@ int network_parse(yyjson_val *root, struct net **ret_net, struct err *e)
 	rc = rc < 0 ? rc : json_get_bool(root, "predefined", &p->predefined, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "internal", &p->internal, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "attachable", &p->attachable, e);
+	p->ipv4 = true; /* records of before there were networks without */
+	rc = rc < 0 ? rc : json_get_bool(root, "ipv4", &p->ipv4, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "ipv6", &p->ipv6, e);
+	rc = rc < 0 ? rc : json_get_bool(root, "parent_made", &p->parent_made, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "subnet_asked", &p->subnet_asked, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "masquerade", &p->masquerade, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "icc", &p->icc, e);
 	rc = rc < 0 ? rc : json_get_strv(root, "labels", &p->labels, e);
 	rc = rc < 0 ? rc : json_get_strv(root, "options", &p->options, e);
+	rc = rc < 0 ? rc : options_read_late(p, e);
 	rc = rc < 0 ? rc : check_network(p, e);
 	if (rc < 0) {
 		network_release(net);
@@ -237,6 +246,8 @@ static void put_endpoint(struct json_writer *w, const struct endpoint *ep)
 		json_member_str(w, "mac", mac_text(ep->mac, mac));
 	json_member_str(w, "ifname", ep->ifname);
 	json_member_str(w, "host_ifname", ep->host_ifname);
+	if (ep->index)
+		json_member_i64(w, "index", ep->index);
 	put_strv(w, "aliases", ep->aliases);
 	json_end_object(w);
 }
@@ -303,6 +314,7 @@ int sandbox_forget(const struct nets *n, const char *id, struct err *e)
 static int parse_endpoint(const struct nets *n, yyjson_val *o, struct endpoint *ep, struct err *e)
 {
 	const char *net = "", *mac = "";
+	uint64_t index = 0;
 	int rc;
 
 	rc = get_id(o, "id", ep->id, e);
@@ -316,6 +328,8 @@ static int parse_endpoint(const struct nets *n, yyjson_val *o, struct endpoint *
 	rc = rc < 0 ? rc : json_get_text(o, "mac", &mac, e);
 	rc = rc < 0 ? rc : get_link_name(o, "ifname", ep->ifname, e);
 	rc = rc < 0 ? rc : get_link_name(o, "host_ifname", ep->host_ifname, e);
+	rc = rc < 0 ? rc : get_number(o, "index", INT_MAX, &index, e);
+	ep->index = (int)index;
 	rc = rc < 0 ? rc : json_get_strv(o, "aliases", &ep->aliases, e);
 	if (rc == 0 && *mac) {
 		rc = mac_parse(mac, ep->mac, e);
@@ -334,7 +348,7 @@ static int parse_port(yyjson_val *o, struct port_binding *b, struct err *e)
 	rc = rc < 0 ? rc : get_number(o, "container_port", UINT16_MAX, &port, e);
 	rc = rc < 0 ? rc : get_number(o, "host_port", UINT16_MAX, &host, e);
 	rc = rc < 0 ? rc : get_addr(o, "host_ip", &b->host_ip, e);
-	if (rc == 0 && (!ip_is_set(&b->host_ip) || !port || !host))
+	if (rc == 0 && (!ip_is_set(&b->host_ip) || !port))
 		rc = err_set(e, EINVAL, "ports: incomplete entry");
 	b->proto = (uint8_t)proto;
 	b->container_port = (uint16_t)port;
@@ -353,7 +367,7 @@ static int parse_arrays(const struct nets *n, yyjson_val *root, struct sandbox *
 	rc = rc < 0 ? rc : json_get_array(root, "ports", &ports, e);
 	if (rc < 0)
 		return rc;
-	if (yyjson_arr_size(eps) > NET_ENDPOINTS_MAX || yyjson_arr_size(ports) > PORT_WANTS_MAX)
+	if (yyjson_arr_size(eps) > NET_ENDPOINTS_MAX || yyjson_arr_size(ports) > 2 * PORT_WANTS_MAX)
 		return err_set(e, EINVAL, "too many endpoints or ports");
 	s->endpoints = calloc(yyjson_arr_size(eps) + 1, sizeof(*s->endpoints));
 	s->ports = calloc(yyjson_arr_size(ports) + 1, sizeof(*s->ports));

@@ -35,10 +35,10 @@ static int take_books(struct nets *n, struct sandbox *s, struct err *e)
 		struct net *net = net_of(ep->network);
 		int rc;
 
-		if (!ip_is_set(&ep->address.addr))
+		if (!endpoint_has_link(ep))
 			continue;
 		rc = settle_pools(net, e);
-		if (rc == 0)
+		if (rc == 0 && ip_is_set(&ep->address.addr))
 			rc = pool_reserve(&net->pool, &ep->address.addr, e);
 		if (rc == 0 && ip_is_set(&ep->address6.addr))
 			rc = pool_reserve(&net->pool6, &ep->address6.addr, e);
@@ -49,7 +49,20 @@ static int take_books(struct nets *n, struct sandbox *s, struct err *e)
 		if (port_retake(&n->ports, &s->ports[i], e) <
 		    0) /* it stays published all the same */
 			log_warn("container %.12s: %s", s->id, err_text(e));
+	proxy_serve(n, s);
 	return 0;
+}
+
+/* Whether it is known that the endpoint's link was finished. */
+static bool made(const struct nets *n, const struct sandbox *s, const struct endpoint *ep)
+{
+	struct link l;
+
+	if (ep->host_ifname[0])
+		return link_get(n->route_fd, ep->host_ifname, &l, NULL) != -ENODEV;
+	if (ep->index == 0)
+		(void)vlan_unlink(s, ep, NULL); /* it may be there all the same */
+	return ep->index != 0;
 }
 
 /* An endpoint whose link is not there was being made when the engine died, or being removed: nobody
@@ -58,10 +71,8 @@ static void drop_unmade(struct nets *n, struct sandbox *s)
 {
 	for (size_t i = s->n_endpoints; i-- > 0;) {
 		struct endpoint *ep = &s->endpoints[i];
-		struct link l;
 
-		if (!endpoint_has_link(ep) ||
-		    link_get(n->route_fd, ep->host_ifname, &l, NULL) != -ENODEV)
+		if (!endpoint_has_link(ep) || made(n, s, ep))
 			continue;
 		endpoint_clear(ep);
 		s->n_endpoints--;

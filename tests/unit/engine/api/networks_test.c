@@ -34,7 +34,7 @@ TEST(create_refused)
 		{ "{\"Name\":\"x\",\"Ingress\":true}", "501", "Ingress" },
 		{ "{\"Name\":\"x\",\"ConfigOnly\":true}", "501", "ConfigOnly" },
 		{ "{\"Name\":\"x\",\"ConfigFrom\":{\"Network\":\"y\"}}", "501", "ConfigFrom" },
-		{ "{\"Name\":\"x\",\"EnableIPv4\":false}", "501", "EnableIPv4" },
+		{ "{\"Name\":\"x\",\"EnableIPv4\":\"no\"}", "400", "EnableIPv4" },
 		{ "[]", "400", "invalid JSON" },
 	};
 	WORLD();

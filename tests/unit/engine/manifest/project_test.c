@@ -541,9 +541,6 @@ TEST(networks_and_volumes_with_mistakes)
 		{ SERVICE("networks: {n: {ipam: {driver: dhcp}}}\n"),
 		  "shop.yaml:4: networks.n.ipam.driver: expected default, the only driver of "
 		  "addresses, not a text" },
-		{ SERVICE("networks: {n: {enable_ipv4: false}}\n"),
-		  "shop.yaml:4: networks.n.enable_ipv4: networks without IPv4 are not "
-		  "supported" },
 		{ SERVICE("volumes: {v: {external: true, driver_opts: {o: x}}}\n"),
 		  "shop.yaml:4: volumes.v: an external volume has only a name; the other keys "
 		  "belong to who makes it" },
