@@ -107,8 +107,9 @@ def objects():
     equal(network("inspect", plain["Id"][:12], "--format", "{{.Name}}"), "networks-plain", "by the start of its id")
     contains(network("prune", "-f", "--filter", "label=of=shop"), "networks-shop", "prune")
     equal(network("rm", "networks-plain"), "networks-plain", "rm")
-    equal(listed("type=custom"), [], "all gone")
-    equal(box.sh("ls -d /sys/class/net/shop0 /sys/class/net/br-* 2>/dev/null", check=False)[1].strip(), "", "no bridge stays")
+    equal(listed("name=networks-"), [], "all gone")
+    stays = box.sh(f"ls -d /sys/class/net/shop0 /sys/class/net/br-{plain['Id'][:12]} 2>/dev/null", check=False)[1].strip()
+    equal(stays, "", "no bridge stays")
     told = box.docker("events", "--since", "0", "--until", str(box.now()), "--filter", "type=network", "--format",
                       "{{.Action}} {{.Actor.Attributes.name}}").splitlines()
     for line in ("create networks-shop", "destroy networks-shop", "create networks-plain", "destroy networks-plain"):
