@@ -12,8 +12,6 @@
 
 enum { CHUNK = 16 << 10 };
 
-struct conn;
-
 struct side {
 	struct conn *conn;
 	int fd;

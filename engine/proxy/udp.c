@@ -75,7 +75,7 @@ static void on_flow(struct io_event *io, uint32_t events)
 		ssize_t n = recv(f->fd, data, sizeof(data), MSG_DONTWAIT);
 
 		if (n < 0)
-			break; /* nobody listens there: the sender hears nothing, as with any loss */
+			break; /* nobody listens there: a loss like any other */
 		answer(f, data, (size_t)n);
 	}
 	touch(f);
