@@ -799,6 +799,11 @@ const struct sandbox *net_get(const struct nets *n, const char *id)
 	(void)id;
 	return NULL;
 }
+bool network_has_links(const struct network *n)
+{
+	(void)n;
+	return false;
+}
 const char *port_proto_name(uint8_t proto)
 {
 	return proto == 6 ? "tcp" : "udp";
