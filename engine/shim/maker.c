@@ -56,7 +56,12 @@ static pid_t fork_shim(char *room, const char *dir, const int *fds, size_t n_fds
 
 	if (pid == 0)
 		become_shim(room, dir, fds[0]);
-	return pid < 0 ? -errno : (pid_t)pid;
+	if (pid < 0) {
+		*ret_pidfd =
+			-1; /* the kernel may have written the number of one that it took back */
+		return -errno;
+	}
+	return (pid_t)pid;
 }
 
 /* One request; 0 at the engine's end. */

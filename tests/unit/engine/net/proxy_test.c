@@ -71,7 +71,9 @@ static size_t carry(int from, int to)
 	size_t sent = 0, got = 0;
 
 	for (int i = 0; i < 200000; i++) {
-		ssize_t n = sent < MUCH ? send(from, data, sizeof(data), MSG_NOSIGNAL) : 0;
+		ssize_t n = sent < MUCH
+				    ? send(from, data, MIN(sizeof(data), MUCH - sent), MSG_NOSIGNAL)
+				    : 0;
 
 		sent += n > 0 ? (size_t)n : 0;
 		if (sent >= MUCH)
