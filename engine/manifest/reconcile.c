@@ -546,6 +546,8 @@ static void orphan_removed(struct container_op *op, int r, const struct err *e)
 		log_error("manifest: container %.12s is not declared any more, but: %s", o->id,
 			  err_text(e));
 	o->m->clean_due = true;
+	if (!o->m->stopped)
+		timer_set(o->m->cfg.loop, &o->m->look, 0); /* what it leaves can go now */
 	list_remove(&o->link);
 	free(o);
 }

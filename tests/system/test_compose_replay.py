@@ -16,7 +16,7 @@ from lib.tap import check, contains, equal
 
 box = vm.shared()
 IMAGE = "test/replay:1"
-box.docker("load", "-i", images.busybox_image(os.path.join(box.scratch, "replay.tar"), IMAGE))
+box.docker("load", "-i", images.busybox_image(os.path.join(box.scratch, "replay.tar"), IMAGE, more={"etc/of": b"replay\n"}))
 P = "com.docker.compose."
 PROJECT = f"{P}project=tproj"
 HASHED, ONE_OFF = f"{P}config-hash", f"{P}oneoff=False"
