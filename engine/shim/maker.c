@@ -56,7 +56,11 @@ static pid_t fork_shim(char *room, const char *dir, const int *fds, size_t n_fds
 
 	if (pid == 0)
 		become_shim(room, dir, fds[0]);
-	return pid < 0 ? -errno : (pid_t)pid;
+	if (pid < 0) {
+		pid = -errno;
+		*ret_pidfd = -1; /* one that the kernel had given already is taken back */
+	}
+	return (pid_t)pid;
 }
 
 /* One request; 0 at the engine's end. */
@@ -167,8 +171,11 @@ static int hear(struct shim_maker *m, struct child *ret, struct err *e)
 	int fds[MSG_FDS_MAX];
 	size_t n_fds = 0;
 	ssize_t n;
+	int r;
 
-	if (poll(&p, 1, MAKER_TIMEOUT_MS) != 1)
+	while ((r = poll(&p, 1, MAKER_TIMEOUT_MS)) < 0 && errno == EINTR)
+		;
+	if (r != 1)
 		return err_set(e, ETIMEDOUT, "the process that makes shims does not answer");
 	n = msg_recv(m->fd, packet, sizeof(packet), fds, &n_fds, e);
 	if (n != sizeof(a))
