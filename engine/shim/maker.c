@@ -57,9 +57,8 @@ static pid_t fork_shim(char *room, const char *dir, const int *fds, size_t n_fds
 	if (pid == 0)
 		become_shim(room, dir, fds[0]);
 	if (pid < 0) {
-		*ret_pidfd =
-			-1; /* the kernel may have written the number of one that it took back */
-		return -errno;
+		pid = -errno;
+		*ret_pidfd = -1; /* one that the kernel had given already is taken back */
 	}
 	return (pid_t)pid;
 }
@@ -172,8 +171,11 @@ static int hear(struct shim_maker *m, struct child *ret, struct err *e)
 	int fds[MSG_FDS_MAX];
 	size_t n_fds = 0;
 	ssize_t n;
+	int r;
 
-	if (poll(&p, 1, MAKER_TIMEOUT_MS) != 1)
+	while ((r = poll(&p, 1, MAKER_TIMEOUT_MS)) < 0 && errno == EINTR)
+		;
+	if (r != 1)
 		return err_set(e, ETIMEDOUT, "the process that makes shims does not answer");
 	n = msg_recv(m->fd, packet, sizeof(packet), fds, &n_fds, e);
 	if (n != sizeof(a))
