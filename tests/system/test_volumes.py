@@ -176,7 +176,8 @@ def size():
     contains(done.stderr, "Quota exceeded", "what is written beyond its size")
     used = int(box.sh(f"du -sk {STATE}/vol-sized/_data | cut -f1"))
     check(7000 <= used <= 8192, f"KiB used: {used}")
-    check(run("-v", "vol-sized:/q", IMAGE, "sh", "-c", "df -k /q | tail -1 | awk '{print $2}'") == "8192", "df inside")
+    # of one folder, BusyBox's df shows the first mount of its device
+    equal(run("-v", "vol-sized:/q", IMAGE, "sh", "-c", "df -k | grep ' /q$' | awk '{print $2}'"), "8192", "df inside")
     done = box.docker("run", "--rm", "-v", "vol-other:/q", IMAGE, "sh", "-c", "dd if=/dev/zero of=/q/big bs=256k count=40", check=False)
     equal(done.returncode, 0, f"10 of 16 MiB: {done.stderr}")
     equal(run("-v", "vol-sized:/data:nocopy", IMAGE, "sh", "-c", "rm /data/big; echo fits > /data/f; cat /data/f"), "fits", "room again")
