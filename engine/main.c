@@ -2,11 +2,12 @@
  * skerryd: one binary, its role by the first argument.
  *
  *   skerryd                  the engine: one loop, all modules, the API
- *   skerryd shim DIR         keeps one container (engine/shim/)
+ *   skerryd shim DIR         keeps one container (engine/shim/); with --maker: forks those that do
  *   skerryd worker NAME …    one blocking or dangerous job
  *   skerryd runtime …        the OCI command line (engine/runtime/); and so when called as
  *                            skerry-runtime
  *   skerryd settings FILE    system.yaml to plain lines, for PID 1
+ *   skerryd store-check DIR  is this store of images in order? for tests and people
  *
  * The engine's start: state is read from files, shims that still run are found again, then the API
  * opens and the manifests are followed. SIGTERM ends the engine alone (containers run on); SIGPWR
@@ -22,12 +23,17 @@
 #include "engine/container/top.h"
 #include "engine/data/paths.h"
 #include "engine/data/settings.h"
+#include "engine/dns/dns.h"
 #include "engine/files/files.h"
 #include "engine/http/tls.h"
 #include "engine/manifest/manifest.h"
+#include "engine/plugin/plugin.h"
+#include "engine/proxy/proxy.h"
+#include "engine/registry/registry.h"
 #include "engine/runtime/runtime.h"
 #include "engine/shim/client.h"
 #include "engine/shim/logpack.h"
+#include "engine/state/reserve.h"
 #include "engine/syslog/syslog.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
@@ -36,6 +42,7 @@
 #define API_LISTEN_DEFAULT "0.0.0.0:2376"
 
 enum {
+	RESERVE_MS = 10 * 1000, /* between two looks at whether the reserve can be taken back */
 	ENGINE_FILES = 65536, /* connections, shims and held ports of all containers at once */
 	ROLE_FILES = 1024, /* the usual again (init/phases.c): containers inherit a shim's */
 };
@@ -50,10 +57,14 @@ static const struct role workers[] = {
 	{ "unpack", image_unpack_worker },
 	{ "store", image_store_worker },
 	{ "save", image_save_worker },
+	{ "fetch", registry_fetch_worker },
 	{ "volume", volume_worker_main },
 	{ "remove", container_remove_worker },
 	{ FILES_WORKER, files_worker_main },
 	{ "top", container_top_worker },
+	{ DNS_WORKER, dns_worker },
+	{ PLUGIN_WORKER, plugin_worker_main },
+	{ PROXY_WORKER, proxy_worker },
 	{ LOGPACK_WORKER, logpack_worker },
 	{ SYSLOG_WORKER, syslog_worker },
 	/* clang-format on */
@@ -81,22 +92,28 @@ static const struct role roles[] = {
 	{ "worker", worker_main },
 	{ "runtime", runtime_main },
 	{ "settings", settings_main },
+	{ "store-check", image_check_main },
 };
 
 /* ---- the engine ---- */
 
 struct daemon {
 	struct engine en;
-	struct manifests *manifests;
+	struct plugins *plugins;
 	struct tls_context *tls;
 	char *boot_id;
 	char *machine_id;
 	char *listen; /* address of the API over TCP */
+	char **settings; /* lines of system.yaml; NULL: there are none to be had */
 	struct remap remap; /* engine.userns-remap */
+	struct image_limits limits; /* engine.image-limits */
 	struct signal_event term, power;
+	struct timer_event reserve;
 };
 
 static const char *const archive_dirs[] = { PATH_IMAGES_BAKED, PATH_IMAGES_PRELOAD, NULL };
+
+static const char *const plugin_dirs[] = { PATH_PLUGINS_ETC, PATH_PLUGINS_LIB, NULL };
 
 static char *read_line(const char *path)
 {
@@ -115,16 +132,24 @@ static const char *user_of_image(const char *image_id, bool *ret_running, void *
 	return containers_use_image(d->en.containers, image_id, ret_running);
 }
 
-static void write_manifests(void *data, struct json_writer *w)
+static int make_volumes(struct daemon *d, struct err *e)
 {
-	struct daemon *d = data;
+	const struct plugins_config plugins = {
+		.loop = d->en.loop,
+		.sockets = PATH_PLUGINS,
+		.specs = plugin_dirs,
+		.ca_bundle = PATH_CA_BUNDLE,
+	};
+	/* so that a plugin's container can mount it */
+	int r = dir_make(AT_FDCWD, PATH_PLUGINS, 0755, e);
 
-	if (d->manifests) {
-		manifests_write(d->manifests, w);
-	} else {
-		json_begin_array(w);
-		json_end_array(w);
-	}
+	if (r == 0)
+		r = plugins_new(&plugins, &d->plugins, e);
+	if (r == 0)
+		r = volumes_new(d->en.loop, PATH_STATE, &d->en.volumes, e);
+	if (r == 0)
+		volumes_set_plugins(d->en.volumes, d->plugins);
+	return r;
 }
 
 static int make_modules(struct daemon *d, struct err *e)
@@ -134,11 +159,14 @@ static int make_modules(struct daemon *d, struct err *e)
 		.dir = PATH_STATE "/images",
 		.archive_dirs = archive_dirs,
 		.loop = en->loop,
+		.limits = d->limits,
 	};
 	const struct nets_config nets = {
 		.run_dir = PATH_RUN,
 		.state_dir = PATH_STATE,
 		.resolv_conf = PATH_RESOLV_CONF,
+		.dns = true,
+		.proxy = true,
 	};
 	struct containers_config containers = {
 		.state_dir = PATH_STATE "/containers",
@@ -152,9 +180,17 @@ static int make_modules(struct daemon *d, struct err *e)
 	int r = images_new(&images, &en->images, e);
 
 	if (r == 0)
+		r = registry_new(&(struct registry_config){ .loop = en->loop,
+							    .images = en->images,
+							    .settings = d->settings,
+							    .ca_bundle = PATH_CA_BUNDLE,
+							    .certs_dir = PATH_CERTS_D,
+							    .auth_file = PATH_REGISTRY_AUTH },
+				 &en->registry, e);
+	if (r == 0)
 		r = nets_new(en->loop, &nets, &en->nets, e);
 	if (r == 0)
-		r = volumes_new(en->loop, PATH_STATE, &en->volumes, e);
+		r = make_volumes(d, e);
 	if (r == 0)
 		r = containers_mount_points(PATH_RUN, e);
 	if (r == 0) {
@@ -206,7 +242,7 @@ static void settle_remap(struct daemon *d, char *const *list)
 
 static void read_settings(struct daemon *d)
 {
-	_cleanup_(strv_free) char **list = NULL;
+	char **list = NULL;
 	struct err e = { 0 };
 	const char *listen = NULL;
 
@@ -215,6 +251,8 @@ static void read_settings(struct daemon *d)
 	else
 		listen = strv_env_get(list, "api.listen");
 	settle_remap(d, list);
+	image_limits_settings(list, &d->limits);
+	d->settings = list;
 	d->listen = str_dup(listen ? listen : API_LISTEN_DEFAULT);
 }
 
@@ -242,18 +280,21 @@ static void restored(void *data)
 	struct daemon *d = data;
 	const struct manifests_config cfg = {
 		.dir = PATH_COMPOSE,
+		.files_dir = PATH_STATE "/manifests",
+		.remap = d->remap,
 		.loop = d->en.loop,
 		.containers = d->en.containers,
 		.images = d->en.images,
 		.volumes = d->en.volumes,
 		.nets = d->en.nets,
+		.registry = d->en.registry,
 	};
 	struct err e = { 0 };
 
-	if (manifests_new(&cfg, &d->manifests, &e) < 0)
+	if (manifests_new(&cfg, &d->en.manifests, &e) < 0)
 		log_error("manifests: %s", err_text(&e));
 	else
-		manifests_start(d->manifests);
+		manifests_start(d->en.manifests);
 }
 
 static void on_term(struct signal_event *ev, const struct signalfd_siginfo *info)
@@ -277,9 +318,20 @@ static void on_power(struct signal_event *ev, const struct signalfd_siginfo *inf
 
 	(void)info;
 	log_info("stopping all containers");
-	if (d->manifests)
-		manifests_stop(d->manifests);
+	if (d->en.manifests)
+		manifests_stop(d->en.manifests);
 	containers_stop_all(d->en.containers, all_stopped, d);
+}
+
+/* Removals on a full disk may have given it up (engine/state/reserve.h). */
+static void keep_reserve(struct timer_event *ev)
+{
+	struct daemon *d = container_of(ev, struct daemon, reserve);
+	struct err e = { 0 };
+
+	if (reserve_fill(PATH_STATE, &e) < 0)
+		log_warn("%s", err_text(&e));
+	(void)timer_set(d->en.loop, ev, RESERVE_MS);
 }
 
 static int watch_signals(struct daemon *d, struct err *e)
@@ -306,13 +358,15 @@ static int start_engine(struct daemon *d, struct err *e)
 	d->en.init_program = PATH_CONTAINER_INIT;
 	d->en.boot_json = PATH_BOOT_JSON;
 	d->en.machine_id = d->machine_id;
-	d->en.write_manifests = write_manifests;
-	d->en.manifests = d;
 	read_settings(d);
 	if (r == 0)
 		r = watch_signals(d, e);
 	if (r == 0)
 		r = make_modules(d, e);
+	if (r == 0) {
+		d->reserve.fn = keep_reserve;
+		keep_reserve(&d->reserve);
+	}
 	if (r == 0)
 		r = open_api(d, e);
 	if (r == 0)
@@ -322,11 +376,14 @@ static int start_engine(struct daemon *d, struct err *e)
 
 static void end_engine(struct daemon *d)
 {
+	timer_clear(&d->reserve);
 	api_close(&d->en);
-	manifests_free(d->manifests);
+	manifests_free(d->en.manifests);
 	containers_free(d->en.containers);
 	images_free(d->en.images);
+	registry_free(d->en.registry);
 	volumes_free(d->en.volumes);
+	plugins_free(d->plugins);
 	nets_free(d->en.nets);
 	events_free(d->en.events);
 	tls_context_free(d->tls);
@@ -334,6 +391,7 @@ static void end_engine(struct daemon *d)
 	free(d->boot_id);
 	free(d->machine_id);
 	free(d->listen);
+	strv_free(d->settings);
 }
 
 static int engine_main(void)

@@ -16,7 +16,9 @@
 #include "engine/container/events.h"
 #include "engine/http/server.h"
 #include "engine/image/image.h"
+#include "engine/manifest/manifest.h"
 #include "engine/net/net.h"
+#include "engine/registry/registry.h"
 #include "engine/volume/volume.h"
 
 /* What is announced; docker-wire.md says why not more. Newer clients come down to it. */
@@ -32,13 +34,12 @@ struct engine {
 	struct loop *loop;
 	struct events *events;
 	struct images *images;
+	struct registry *registry;
 	struct nets *nets;
 	struct volumes *volumes;
 	struct containers *containers;
 
-	/* GET /skerry/manifests: writes one JSON value. NULL: an empty list. */
-	void (*write_manifests)(void *data, struct json_writer *w);
-	void *manifests;
+	struct manifests *manifests; /* NULL until the containers are restored */
 
 	const char *state_dir; /* shown as DockerRootDir */
 	const char *init_program; /* shown as InitBinary; NULL: none */
@@ -51,6 +52,7 @@ struct engine {
 	struct http_server *http; /* made by api_open */
 	bool pruning; /* one prune at a time, as Docker */
 	bool pruning_images;
+	bool pruning_volumes;
 };
 
 struct api_config {

@@ -73,6 +73,26 @@ void api_pairs(struct json_writer *w, const char *key, char *const *pairs)
 	json_end_object(w);
 }
 
+int api_read_pairs(yyjson_val *body, const char *key, char ***ret, struct err *e)
+{
+	yyjson_val *object = NULL, *k;
+	yyjson_obj_iter it;
+	int code = json_get_object(body, key, &object, e);
+
+	if (code < 0 || !object)
+		return code;
+	it = yyjson_obj_iter_with(object);
+	while ((k = yyjson_obj_iter_next(&it))) {
+		yyjson_val *v = yyjson_obj_iter_get_val(k);
+
+		if (!yyjson_is_str(v))
+			return err_set(e, EINVAL, "%s: values must be strings", key);
+		if (strv_addf(ret, "%s=%s", yyjson_get_str(k), yyjson_get_str(v)) < 0)
+			return err_set(e, ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
 /* seconds with an optional fraction of at most 9 digits */
 static int unix_time(const char *text, int64_t *ret_ns)
 {

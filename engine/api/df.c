@@ -75,8 +75,9 @@ static int add_volumes(struct sized *s, const struct volumes *vs, struct err *e)
 		const struct volume *v = volumes_at(vs, i);
 		_cleanup_(mem_free) char *key = str_printf(VOLUME_KEY "%s", v->name);
 
-		code = key ? usage_add(&s->usage, key, v->mountpoint, e)
-			   : err_set(e, ENOMEM, "out of memory");
+		if (api_volume_counts(v))
+			code = key ? usage_add(&s->usage, key, v->mountpoint, e)
+				   : err_set(e, ENOMEM, "out of memory");
 	}
 	return code;
 }
@@ -196,7 +197,13 @@ static void write_images(struct engine *en, struct json_writer *w)
 	json_key(w, "Images");
 	json_begin_array(w);
 	while ((img = images_next(en->images, &pos)))
-		image_summary(img, api_image_users(en, img), api_shared_size(&uses, img), w);
+		image_summary(img,
+			      &(struct image_view){ .images = en->images,
+						    .tags = img->tags,
+						    .digests = img->digests,
+						    .containers = api_image_users(en, img),
+						    .shared = api_shared_size(&uses, img) },
+			      w);
 	json_end_array(w);
 }
 

@@ -12,12 +12,12 @@
 static const struct {
 	int error, status;
 } statuses[] = {
-	{ EINVAL, 400 },     { EBADMSG, 400 }, { ERANGE, 400 },	   { ENAMETOOLONG, 400 },
-	{ E2BIG, 400 },	     { EPERM, 403 },   { EACCES, 403 },	   { ENOENT, 404 },
-	{ EEXIST, 409 },     { EBUSY, 409 },   { ENOTEMPTY, 409 }, { EALREADY, 304 },
-	{ ESRCH, 409 },	     { EFBIG, 413 },   { EMSGSIZE, 413 },  { ENOSYS, 501 },
-	{ EOPNOTSUPP, 501 }, { EAGAIN, 503 },  { ENOTCONN, 503 },  { ECANCELED, 503 },
-	{ ENOSPC, 507 },
+	{ EINVAL, 400 },     { EBADMSG, 400 },	    { ERANGE, 400 },	{ ENAMETOOLONG, 400 },
+	{ E2BIG, 400 },	     { EPERM, 403 },	    { EACCES, 403 },	{ ENOENT, 404 },
+	{ EEXIST, 409 },     { EBUSY, 409 },	    { ENOTEMPTY, 409 }, { EALREADY, 304 },
+	{ ESRCH, 409 },	     { EFBIG, 413 },	    { EMSGSIZE, 413 },	{ ENOSYS, 501 },
+	{ EOPNOTSUPP, 501 }, { EAGAIN, 503 },	    { ENOTCONN, 503 },	{ ECANCELED, 503 },
+	{ ENOSPC, 507 },     { EKEYREJECTED, 401 },
 };
 
 int api_status(int error)

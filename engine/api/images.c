@@ -69,14 +69,17 @@ static const char *label_of(const void *object, const char *label)
 	return pairs_get(&img->config.labels, label);
 }
 
-/* A reference pattern: "nginx", "nginx:1.*", "ghcr.io/a/b". */
+/* A pattern of the filter `reference`, "nginx", "nginx:1.*", "ghcr.io/a/b", for a name with a
+ * tag or a digest. */
 static bool name_matches(const struct filters *f, const char *name)
 {
 	const char *pattern;
 	char bare[REF_TEXT_MAX];
 
-	snprintf(bare, sizeof(bare), "%s", name);
-	if (strrchr(bare, ':') && !strchr(strrchr(bare, ':'), '/'))
+	(void)str_copy(bare, sizeof(bare), name);
+	if (strchr(bare, '@'))
+		*strchr(bare, '@') = '\0';
+	else if (strrchr(bare, ':') && !strchr(strrchr(bare, ':'), '/'))
 		*strrchr(bare, ':') = '\0';
 	for (size_t i = 0; (pattern = filters_value(f, "reference", i)); i++)
 		if (fnmatch(pattern, name, FNM_PATHNAME) == 0 ||
@@ -85,28 +88,30 @@ static bool name_matches(const struct filters *f, const char *name)
 	return false;
 }
 
-static bool reference_matches(const struct filters *f, const struct image *img)
+/* Those that the filter `reference` lets through, in a new vector of borrowed texts. */
+static char **matching(const struct filters *f, char *const *names)
 {
-	if (!filters_has(f, "reference"))
-		return true;
-	for (size_t i = 0; i < strv_len(img->tags); i++)
-		if (name_matches(f, img->tags[i]))
-			return true;
-	return false;
+	char **some = calloc(strv_len(names) + 1, sizeof(*some));
+	size_t n = 0;
+
+	for (size_t i = 0; some && i < strv_len(names); i++)
+		if (!filters_has(f, "reference") || name_matches(f, names[i]))
+			some[n++] = names[i];
+	return some;
 }
 
 static bool listed(const struct list_query *q, const struct image *img)
 {
-	bool dangling = strv_len(img->tags) == 0;
+	bool nameless = !strv_len(img->tags);
 
-	if ((q->only_dangling && !dangling) || (q->no_dangling && dangling))
+	if ((q->only_dangling && !nameless) ||
+	    (q->no_dangling && nameless && !strv_len(img->digests)))
 		return false;
 	if ((q->before_ns && img->created_ns >= q->before_ns) ||
 	    (q->since_ns && img->created_ns <= q->since_ns) ||
 	    (q->until_ns && img->created_ns > q->until_ns))
 		return false;
-	return reference_matches(q->filters, img) &&
-	       filters_labels(q->filters, "label", label_of, img);
+	return filters_labels(q->filters, "label", label_of, img);
 }
 
 int64_t api_image_users(struct engine *en, const struct image *img)
@@ -118,6 +123,56 @@ int64_t api_image_users(struct engine *en, const struct image *img)
 	while ((c = containers_next(en->containers, &pos)))
 		n += str_eq(container_image_id(c), img->id);
 	return n;
+}
+
+/* Ids of the containers that stand on the image; never NULL unless memory is out. */
+static char **users_of(struct engine *en, const struct image *img)
+{
+	char **ids = calloc(1, sizeof(*ids));
+	struct container *c;
+	size_t pos = 0;
+
+	while (ids && (c = containers_next(en->containers, &pos)))
+		if (str_eq(container_image_id(c), img->id))
+			(void)strv_add(&ids, container_id(c));
+	return ids;
+}
+
+/* What the client's version and its parameters make of an image. */
+static struct image_view view_of(struct http_req *r)
+{
+	return (struct image_view){ .images = engine_of(r)->images,
+				    .containers = -1,
+				    .shared = -1,
+				    .none = !api_at_least(r, 43),
+				    .virtual_size = !api_at_least(r, 44),
+				    .descriptor = api_at_least(r, 48) };
+}
+
+static bool wants_manifests(struct http_req *r)
+{
+	return api_at_least(r, 48) && http_query_bool(r, "manifests", false);
+}
+
+static void list_one(struct http_req *r, const struct list_query *q, const struct image *img,
+		     const struct map *uses, struct json_writer *w)
+{
+	char **tags = matching(q->filters, img->tags),
+	     **digests = matching(q->filters, img->digests);
+	_cleanup_(strv_free) char **users = wants_manifests(r) ? users_of(q->en, img) : NULL;
+	struct image_view v = view_of(r);
+
+	v.tags = tags;
+	v.digests = digests;
+	v.users = users;
+	if (api_at_least(r, 51))
+		v.containers = api_image_users(q->en, img);
+	if (uses)
+		v.shared = api_shared_size(uses, img);
+	if (!filters_has(q->filters, "reference") || strv_len(tags) || strv_len(digests))
+		image_summary(img, &v, w);
+	free(tags);
+	free(digests);
 }
 
 void images_list(struct http_req *r)
@@ -141,8 +196,7 @@ void images_list(struct http_req *r)
 	json_begin_array(&w);
 	while ((img = images_next(q.en->images, &pos)))
 		if (listed(&q, img))
-			image_summary(img, api_image_users(q.en, img),
-				      shared ? api_shared_size(&uses, img) : -1, &w);
+			list_one(r, &q, img, shared ? &uses : NULL, &w);
 	json_end_array(&w);
 	api_reply(r, 200, &b);
 }
@@ -157,7 +211,24 @@ static const struct image *find(struct http_req *r)
 	return img;
 }
 
-static void answer(struct http_req *r, void (*write)(const struct image *, struct json_writer *))
+void images_inspect(struct http_req *r)
+{
+	_cleanup_(strv_free) char **users = NULL;
+	_cleanup_(buf_free) struct buf b = BUF_INIT(API_ANSWER_MAX);
+	struct image_view v = view_of(r);
+	const struct image *img = find(r);
+	struct json_writer w;
+
+	if (!img)
+		return;
+	if (wants_manifests(r))
+		v.users = users = users_of(engine_of(r), img);
+	json_writer_init(&w, &b);
+	image_inspect(img, &v, &w);
+	api_reply(r, 200, &b);
+}
+
+void images_history(struct http_req *r)
 {
 	_cleanup_(buf_free) struct buf b = BUF_INIT(API_ANSWER_MAX);
 	const struct image *img = find(r);
@@ -166,59 +237,30 @@ static void answer(struct http_req *r, void (*write)(const struct image *, struc
 	if (!img)
 		return;
 	json_writer_init(&w, &b);
-	write(img, &w);
+	image_write_history(img, &w);
 	api_reply(r, 200, &b);
-}
-
-void images_inspect(struct http_req *r)
-{
-	answer(r, image_inspect);
-}
-
-void images_history(struct http_req *r)
-{
-	answer(r, image_write_history);
 }
 
 void images_publish(struct engine *en, const struct image_change *changes, size_t n)
 {
-	static const char *const actions[] = {
-		[IMAGE_LOADED] = "load",      [IMAGE_TAGGED] = "tag",
-		[IMAGE_UNTAGGED] = "untag",   [IMAGE_DELETED] = "delete",
-		[IMAGE_LAYER_DELETED] = NULL, [IMAGE_MADE] = NULL,
-	};
-
-	for (size_t i = 0; i < n; i++) {
-		struct event_attr name = { "name",
-					   changes[i].name ? changes[i].name : changes[i].id };
-		struct event ev = {
-			.type = "image",
-			.action = actions[changes[i].type],
-			.id = changes[i].id,
-			.attrs = &name,
-			.n_attrs = 1,
-		};
-
-		if (ev.action)
-			events_publish(en->events, &ev);
-	}
+	events_publish_images(en->events, changes, n);
 }
 
 void images_tag_one(struct http_req *r)
 {
-	const char *repo = http_query(r, "repo"), *tag = http_query(r, "tag");
 	struct image_change change = { .type = IMAGE_TAGGED };
 	const struct image *img;
 	struct err e = { 0 };
 	char name[REF_TEXT_MAX];
-	int code;
+	int code = api_repo_tag(r, name, &e);
 
-	if (str_empty(repo))
+	if (code == 0 && !name[0])
 		code = err_set(&e, EINVAL, "invalid reference format: repo must be the new name");
-	else if (str_format(name, sizeof(name), "%s%s%s", repo, str_empty(tag) ? "" : ":",
-			    tag ? tag : "") < 0)
-		code = err_set(&e, EINVAL, "invalid reference format: too long");
-	else
+	if (code == 0 && strcspn(name, ":") == strlen("sha256") && str_starts(name, "sha256"))
+		code = err_set(
+			&e, EINVAL,
+			"refusing to create an ambiguous tag using digest algorithm as name");
+	if (code == 0)
 		code = images_tag(engine_of(r)->images, r->params[0], name, &e);
 	if (code < 0) {
 		api_fail(r, code, &e);

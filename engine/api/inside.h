@@ -46,6 +46,10 @@ int api_platform(const char *text, char *ret, size_t size, struct err *e);
 /* The parameters `changes` (added to *ret); `repo` and `tag` as one name, "" for none. */
 int api_changes(struct http_req *r, char ***ret, struct err *e);
 int api_repo_tag(struct http_req *r, char ret[REF_TEXT_MAX], struct err *e);
+/* The parameter `platform`: {"os":"linux","architecture":"arm64","variant":"v8"}; *ret_doc stays
+ * NULL when there is none, and has the strings. */
+int api_image_platform(struct http_req *r, yyjson_doc **ret_doc, struct image_platform *p,
+		       struct err *e);
 /* The filter until=: a moment, or how long ago ("10m"); 0: none. */
 struct filters;
 int api_until(const struct filters *f, int64_t *ret_ns, struct err *e);
@@ -56,9 +60,13 @@ bool api_labels_pass(const struct filters *f, const char *(*get)(const void *, c
 void api_publish_prune(struct engine *en, const char *type, int64_t freed);
 /* A member `key`: "key=value" entries (NULL: none) as an object. */
 void api_pairs(struct json_writer *w, const char *key, char *const *pairs);
+/* A member that is an object of strings as "key=value" entries, added to *ret. -EINVAL. */
+int api_read_pairs(yyjson_val *body, const char *key, char ***ret, struct err *e);
 /* One volume; with `usage` its bytes (-1: not known) and how many containers have it. */
 void api_volume(struct json_writer *w, const struct volume *v, int64_t size, size_t users,
 		bool usage);
+/* Whether its bytes are to be counted: a folder on the data disk. */
+bool api_volume_counts(const struct volume *v);
 /* How many containers have the image. */
 int64_t api_image_users(struct engine *en, const struct image *img);
 
@@ -73,6 +81,11 @@ void api_count(struct http_req *r, bool (*wanted)(const void *data, const struct
 int api_layer_uses(struct engine *en, struct map *uses, int64_t *ret_total);
 /* Bytes of an image's layers that other images have too. */
 int64_t api_shared_size(const struct map *uses, const struct image *img);
+
+/* lines.c: one line of a streamed answer, which begins with the first one (*streaming is set);
+ * droppable: only how far it is. And the line that ends it with an error. */
+void api_line(struct http_req *r, bool *streaming, struct buf *line, bool droppable);
+void api_error_line(struct http_req *r, bool *streaming, const char *text);
 
 /* The container of params[0]; NULL: the request was answered. */
 struct container *api_container(struct http_req *r);
@@ -125,8 +138,13 @@ void images_remove_one(struct http_req *r);
 void images_load_archive(struct http_req *r);
 void commit_make(struct http_req *r);
 void images_create(struct http_req *r);
+void images_pull(struct http_req *r); /* images_create with fromImage */
+void auth_check(struct http_req *r);
 void images_save_one(struct http_req *r);
 void images_save_many(struct http_req *r);
+void images_push(struct http_req *r);
+void images_search(struct http_req *r);
+void distribution_inspect(struct http_req *r);
 void images_prune(struct http_req *r);
 /* What was untagged and deleted, as elements of an array. */
 void api_image_changes(const struct image_change *changes, size_t n, struct json_writer *w);
@@ -135,13 +153,23 @@ void images_publish(struct engine *en, const struct image_change *changes, size_
 
 void networks_list(struct http_req *r);
 void networks_inspect(struct http_req *r);
+void networks_create(struct http_req *r);
+void networks_remove(struct http_req *r);
+void networks_prune(struct http_req *r);
+void networks_connect(struct http_req *r);
+void networks_disconnect(struct http_req *r);
 void volumes_list(struct http_req *r);
 void volumes_inspect(struct http_req *r);
 void volumes_create(struct http_req *r);
 void volumes_remove(struct http_req *r);
+void volumes_prune(struct http_req *r);
 
 void skerry_boot(struct http_req *r);
 void skerry_manifests(struct http_req *r);
+void skerry_manifest_show(struct http_req *r);
+void skerry_manifest_put(struct http_req *r);
+void skerry_manifest_confirm(struct http_req *r);
+void skerry_manifest_remove(struct http_req *r);
 
 /* Answers of one kind, the text in the route's tag. */
 void answer_unsupported(struct http_req *r); /* 501; tag: what, or NULL for the method and path */

@@ -1,11 +1,14 @@
 /*
- * POST /images/load and POST /images/create with fromSrc=- (import): the body goes through a pipe
- * to the image store's worker, its progress comes back as JSON lines.
+ * POST /images/load and POST /images/create with fromSrc (import): the body goes through a pipe to
+ * the image store's worker, its progress comes back as JSON lines. With fromSrc=URL a fetch worker
+ * is at the pipe's other end; then ours stays open until all came, so that a download that broke
+ * off is never taken for a whole archive.
  *
  * While the pipe is full the body waits in the client's socket. The answer begins with the first
  * line of progress; before that, a failure is a plain status, behind it it is a line.
  */
 #include "engine/api/inside.h"
+#include "engine/data/ref.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -16,6 +19,7 @@
 
 struct load {
 	struct image_op op;
+	struct registry_download download; /* import from an address */
 	struct http_req *req;
 	struct io_event io;
 	int fd; /* our end of the pipe, -1 once it is closed */
@@ -32,6 +36,7 @@ static void close_pipe(struct load *l)
 
 static void load_free(struct load *l)
 {
+	registry_download_cancel(&l->download);
 	close_pipe(l);
 	image_op_cancel(&l->op);
 	free(l);
@@ -98,16 +103,6 @@ static void on_gone(struct http_req *r)
 
 /* --- answer ----------------------------------------------------------------------------------- */
 
-static void send_line(struct load *l, struct buf *line, bool droppable)
-{
-	buf_add_text(line, "\r\n");
-	if (!l->streaming)
-		http_stream_begin(l->req, 200, "application/json");
-	l->streaming = true;
-	if (buf_failed(line) == 0 && (!droppable || http_stream_room(l->req) >= line->len))
-		http_stream_write(l->req, line->data, line->len);
-}
-
 static void write_progress(struct json_writer *w, const struct image_progress *p)
 {
 	json_begin_object(w);
@@ -135,23 +130,7 @@ static void on_progress(struct image_op *op, const struct image_progress *p)
 		return;
 	json_writer_init(&w, &line);
 	write_progress(&w, p);
-	send_line(l, &line, !p->stream);
-}
-
-static void send_error(struct load *l, const char *text)
-{
-	_cleanup_(buf_free) struct buf line = BUF_INIT(64 << 10);
-	struct json_writer w;
-
-	json_writer_init(&w, &line);
-	json_begin_object(&w);
-	json_key(&w, "errorDetail");
-	json_begin_object(&w);
-	json_member_str(&w, "message", text);
-	json_end_object(&w);
-	json_member_str(&w, "error", text);
-	json_end_object(&w);
-	send_line(l, &line, false);
+	api_line(l->req, &l->streaming, &line, !p->stream);
 }
 
 /* The new image's id as a line, and as an event. */
@@ -170,7 +149,7 @@ static void tell_import(struct load *l)
 	json_begin_object(&w);
 	json_member_str(&w, "status", id);
 	json_end_object(&w);
-	send_line(l, &line, false);
+	api_line(l->req, &l->streaming, &line, false);
 }
 
 static void on_done(struct image_op *op, int code, const struct err *e)
@@ -183,9 +162,10 @@ static void on_done(struct image_op *op, int code, const struct err *e)
 	if (code == 0 && l->import)
 		tell_import(l);
 	if (code < 0 && streaming)
-		send_error(l, err_text(e));
+		api_error_line(r, &l->streaming, err_text(e));
 	else if (code == 0 && !l->streaming)
 		http_stream_begin(r, 200, "application/json");
+	registry_download_cancel(&l->download);
 	close_pipe(l);
 	free(l);
 	if (streaming)
@@ -195,7 +175,8 @@ static void on_done(struct image_op *op, int code, const struct err *e)
 }
 
 /* make: the body is the archive of one layer, for this image; NULL: an archive of images. */
-static int begin(struct load *l, struct http_req *r, const struct image_make *make, struct err *e)
+static int begin(struct load *l, struct http_req *r, const struct image_make *make, const char *url,
+		 struct err *e)
 {
 	_cleanup_(fd_close) int reader = -1;
 	int fds[2], code;
@@ -204,17 +185,43 @@ static int begin(struct load *l, struct http_req *r, const struct image_make *ma
 		return err_errno(e, errno, "pipe");
 	reader = fds[0];
 	l->fd = fds[1];
+	l->import = make;
+	if (url) {
+		code = registry_download(engine_of(r)->registry, url, l->fd, &l->download, e);
+		return code < 0 ? code : images_make(engine_of(r)->images, reader, make, &l->op, e);
+	}
 	if (fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0)
 		return err_errno(e, errno, "pipe");
 	code = io_add(engine_of(r)->loop, &l->io, l->fd, 0);
 	if (code < 0)
 		return err_errno(e, -code, "pipe");
-	l->import = make;
 	return make ? images_make(engine_of(r)->images, reader, make, &l->op, e)
 		    : images_load(engine_of(r)->images, reader, &l->op, e);
 }
 
-static void start(struct http_req *r, const struct image_make *make)
+static void on_downloading(struct registry_download *d, int64_t current, int64_t total)
+{
+	struct load *l = container_of(d, struct load, download);
+
+	on_progress(&l->op, &(struct image_progress){ .status = "Importing",
+						      .current = current,
+						      .total = MAX(total, (int64_t)0) });
+}
+
+static void on_downloaded(struct registry_download *d, int code, const struct err *e)
+{
+	struct load *l = container_of(d, struct load, download);
+	struct err why = *e;
+
+	if (code == -EPIPE || code == 0) {
+		close_pipe(l); /* all came; or the reader will say why it ended */
+		return;
+	}
+	image_op_cancel(&l->op);
+	on_done(&l->op, code, &why);
+}
+
+static void start(struct http_req *r, const struct image_make *make, const char *url)
 {
 	struct load *l = api_new(r, sizeof(*l));
 	struct err e = { 0 };
@@ -226,22 +233,26 @@ static void start(struct http_req *r, const struct image_make *make)
 	l->op.progress = on_progress;
 	l->op.done = on_done;
 	l->io.fn = on_pipe;
+	l->download.progress = on_downloading;
+	l->download.done = on_downloaded;
 	l->quiet = http_query_bool(r, "quiet", false);
-	code = begin(l, r, make, &e);
+	code = begin(l, r, make, url, &e);
 	if (code < 0) {
 		load_free(l);
 		api_fail(r, code, &e);
 		return;
 	}
 	r->data = l;
+	r->on_gone = on_gone;
+	if (url)
+		return;
 	r->on_body = on_body;
 	r->on_body_end = on_body_end;
-	r->on_gone = on_gone;
 }
 
 void images_load_archive(struct http_req *r)
 {
-	start(r, NULL);
+	start(r, NULL, NULL);
 }
 
 /* ---- import ---- */
@@ -259,14 +270,25 @@ int api_changes(struct http_req *r, char ***ret, struct err *e)
 int api_repo_tag(struct http_req *r, char ret[REF_TEXT_MAX], struct err *e)
 {
 	const char *repo = http_query(r, "repo"), *tag = http_query(r, "tag");
+	char name[REF_TEXT_MAX];
+	struct ref ref;
+	int code;
 
 	ret[0] = '\0';
 	if (str_empty(repo))
 		return 0;
-	if (str_format(ret, REF_TEXT_MAX, "%s%s%s", repo, str_empty(tag) ? "" : ":",
+	code = ref_parse(repo, &ref, e);
+	if (code < 0)
+		return code;
+	if (ref.digest[0])
+		return err_set(e, EINVAL, "refusing to create a tag with a digest reference");
+	if (!str_empty(tag))
+		ref.tag[0] = '\0'; /* it takes the place of repo's own */
+	ref_format_familiar(&ref, name);
+	if (str_format(ret, REF_TEXT_MAX, "%s%s%s", name, str_empty(tag) ? "" : ":",
 		       tag ? tag : "") < 0)
 		return err_set(e, EINVAL, "invalid reference format: too long");
-	return 0;
+	return ref_parse(ret, &ref, e);
 }
 
 /* Only images for linux can be kept. */
@@ -288,36 +310,30 @@ static int read_platform(struct http_req *r, char arch[32], struct image_make *m
 	return 0;
 }
 
-static int check_source(struct http_req *r, struct err *e)
-{
-	const char *source = http_query(r, "fromSrc");
-
-	if (str_empty(source))
-		return err_set(e, EOPNOTSUPP,
-			       "pulling images (docker load takes archives) is not supported yet");
-	if (!str_eq(source, "-"))
-		return err_set(
-			e, EOPNOTSUPP,
-			"importing from an address is not supported yet: fetch the archive, and "
-			"give it to docker import as a file or with \"-\"");
-	return 0;
-}
-
 void images_create(struct http_req *r)
 {
 	_cleanup_(strv_free) char **changes = NULL;
-	const char *message = http_query(r, "message");
+	const char *message = http_query(r, "message"), *source = http_query(r, "fromSrc");
 	struct image_config config;
 	struct image_make make = { .config = &config };
-	char name[REF_TEXT_MAX], arch[32];
+	char name[REF_TEXT_MAX], arch[32], comment[256];
 	struct err e = { 0 };
-	int code = check_source(r, &e);
+	int code;
 
+	if (!str_empty(http_query(r, "fromImage"))) {
+		images_pull(r);
+		return;
+	}
+	if (str_empty(source)) {
+		http_reply_error(r, 400,
+				 "fromImage or fromSrc must say where the image comes from");
+		return;
+	}
 	bind_init(&image_config_table, &config);
-	make.comment = str_empty(message) ? "Imported from -" : message;
+	snprintf(comment, sizeof(comment), "Imported from %.200s", source);
+	make.comment = str_empty(message) ? comment : message;
 	make.name = name;
-	if (code == 0)
-		code = api_repo_tag(r, name, &e);
+	code = api_repo_tag(r, name, &e);
 	if (code == 0)
 		code = read_platform(r, arch, &make, &e);
 	if (code == 0)
@@ -327,6 +343,6 @@ void images_create(struct http_req *r)
 	if (code < 0)
 		api_fail(r, code, &e);
 	else
-		start(r, &make);
+		start(r, &make, str_eq(source, "-") ? NULL : source);
 	bind_free(&image_config_table, &config);
 }

@@ -6,6 +6,7 @@
  * not "page not found", which would mean another kind of server.
  */
 #include "engine/api/inside.h"
+#include "engine/data/yaml.h"
 
 #include <sys/un.h>
 
@@ -46,7 +47,7 @@ const struct http_route api_routes[] = {
 	GET("/info", system_info),
 	GET("/events", events_watch),
 	GET("/system/df", df_read),
-	LATER("POST", "/auth", "logging in to a registry"),
+	POST("/auth", auth_check),
 	/* containers */
 	GET("/containers/json", containers_list),
 	POST("/containers/create", containers_create),
@@ -85,17 +86,17 @@ const struct http_route api_routes[] = {
 	GET("/images/json", images_list),
 	{ "POST", "/images/load", images_load_archive, HTTP_BODY_STREAM, 0, NULL },
 	{ "POST", "/images/create", images_create, HTTP_BODY_STREAM, 0, NULL },
-	LATER("GET", "/images/search", "searching a registry"),
+	GET("/images/search", images_search),
 	GET("/images/get", images_save_many),
 	POST("/images/prune", images_prune),
 	GET("/images/{name*}/json", images_inspect),
 	GET("/images/{name*}/history", images_history),
 	POST("/images/{name*}/tag", images_tag_one),
 	GET("/images/{name*}/get", images_save_one),
-	LATER("POST", "/images/{name*}/push", "pushing images"),
+	POST("/images/{name*}/push", images_push),
 	DELETE("/images/{name*}", images_remove_one),
 	POST("/commit", commit_make),
-	LATER("GET", "/distribution/{name*}/json", "asking a registry"),
+	GET("/distribution/{name*}/json", distribution_inspect),
 	/* build */
 	LATER("POST", "/build", "building images"),
 	LATER("POST", "/build/prune", "pruning the build cache"),
@@ -103,15 +104,15 @@ const struct http_route api_routes[] = {
 	/* networks */
 	GET("/networks", networks_list),
 	GET("/networks/{id}", networks_inspect),
-	LATER("POST", "/networks/create", "creating networks"),
-	LATER("POST", "/networks/prune", "pruning networks"),
-	LATER("POST", "/networks/{id}/connect", "connecting containers to networks"),
-	LATER("POST", "/networks/{id}/disconnect", "disconnecting containers from networks"),
-	LATER("DELETE", "/networks/{id}", "removing networks"),
+	POST("/networks/create", networks_create),
+	POST("/networks/prune", networks_prune),
+	POST("/networks/{id}/connect", networks_connect),
+	POST("/networks/{id}/disconnect", networks_disconnect),
+	DELETE("/networks/{id}", networks_remove),
 	/* volumes */
 	GET("/volumes", volumes_list),
 	POST("/volumes/create", volumes_create),
-	LATER("POST", "/volumes/prune", "pruning volumes"),
+	POST("/volumes/prune", volumes_prune),
 	GET("/volumes/{name}", volumes_inspect),
 	DELETE("/volumes/{name}", volumes_remove),
 	LATER("PUT", "/volumes/{name}", "updating cluster volumes"),
@@ -157,6 +158,13 @@ const struct http_route api_routes[] = {
 	/* ours */
 	GET("/skerry/boot", skerry_boot),
 	GET("/skerry/manifests", skerry_manifests),
+	GET("/skerry/manifests/{name}", skerry_manifest_show),
+	{ .method = "PUT",
+	  .pattern = "/skerry/manifests/{name}",
+	  .handler = skerry_manifest_put,
+	  .limit = YAML_SIZE_MAX },
+	POST("/skerry/manifests/{name}/confirm", skerry_manifest_confirm),
+	DELETE("/skerry/manifests/{name}", skerry_manifest_remove),
 };
 const size_t api_n_routes = ARRAY_SIZE(api_routes);
 

@@ -95,9 +95,8 @@ static void on_done(struct image_save *op, int code, const struct err *e)
 	free(s);
 }
 
-/* The parameter `platform`: {"os":"linux","architecture":"arm64","variant":"v8"}. */
-static int read_platform(struct http_req *r, yyjson_doc **ret_doc, struct image_platform *p,
-			 struct err *e)
+int api_image_platform(struct http_req *r, yyjson_doc **ret_doc, struct image_platform *p,
+		       struct err *e)
 {
 	const char *text = http_query(r, "platform");
 	yyjson_val *root = NULL;
@@ -127,7 +126,7 @@ static void save(struct http_req *r, char *const *names)
 	s->en = engine_of(r);
 	s->op.readable = on_readable;
 	s->op.done = on_done;
-	code = read_platform(r, &doc, &platform, &e);
+	code = api_image_platform(r, &doc, &platform, &e);
 	if (code == 0)
 		code = images_save(s->en->images, names, doc ? &platform : NULL, &s->op, &e);
 	if (code < 0) {

@@ -141,15 +141,17 @@ static void write_driver_status(struct json_writer *w, const struct engine *en)
 	json_end_array(w);
 }
 
-static void write_plugins(struct json_writer *w)
+static void write_plugins(struct engine *en, struct json_writer *w)
 {
-	static const char *const volume[] = { "local", NULL };
+	_cleanup_(strv_free) char **volume = NULL;
 	static const char *const network[] = { "bridge", "host", "null", NULL };
 	static const char *const log[] = { "json-file", "local", "syslog", NULL };
 
+	if (strv_add(&volume, VOLUME_LOCAL) == 0)
+		(void)volume_drivers(en->volumes, &volume, NULL);
 	json_key(w, "Plugins");
 	json_begin_object(w);
-	write_list(w, "Volume", volume);
+	write_list(w, "Volume", (const char *const *)volume);
 	write_list(w, "Network", network);
 	json_key(w, "Authorization");
 	json_null(w);
@@ -230,23 +232,43 @@ static void write_debug(struct json_writer *w, struct engine *en)
 	json_member_i64(w, "NEventsListener", (int64_t)events_listeners(en->events));
 }
 
-static void write_registry(struct json_writer *w)
+static void write_secure(struct json_writer *w, const char *name, const char *const *mirrors,
+			 bool official)
 {
-	json_member_str(w, "IndexServerAddress", "https://index.docker.io/v1/");
+	json_key(w, name);
+	json_begin_object(w);
+	write_list(w, "Mirrors", mirrors);
+	json_member_str(w, "Name", name);
+	json_member_bool(w, "Official", official);
+	json_member_bool(w, "Secure", official);
+	json_end_object(w);
+}
+
+/* Networks without TLS in one list, registries in another. */
+static void write_registry(struct json_writer *w, struct engine *en)
+{
+	const char *const *mirrors = (const char *const *)registry_mirrors(en->registry);
+	char *const *insecure = registry_insecure(en->registry);
+
+	json_member_str(w, "IndexServerAddress", HUB_LOGIN);
 	json_key(w, "RegistryConfig");
 	json_begin_object(w);
-	write_list(w, "InsecureRegistryCIDRs", NULL);
+	json_key(w, "InsecureRegistryCIDRs");
+	json_begin_array(w);
+	json_str(w, "::1/128");
+	json_str(w, "127.0.0.0/8");
+	for (size_t i = 0; i < strv_len(insecure); i++)
+		if (strchr(insecure[i], '/'))
+			json_str(w, insecure[i]);
+	json_end_array(w);
 	json_key(w, "IndexConfigs");
 	json_begin_object(w);
-	json_key(w, "docker.io");
-	json_begin_object(w);
-	write_list(w, "Mirrors", NULL);
-	json_member_str(w, "Name", "docker.io");
-	json_member_bool(w, "Official", true);
-	json_member_bool(w, "Secure", true);
+	write_secure(w, "docker.io", mirrors, true);
+	for (size_t i = 0; i < strv_len(insecure); i++)
+		if (!strchr(insecure[i], '/'))
+			write_secure(w, insecure[i], NULL, false);
 	json_end_object(w);
-	json_end_object(w);
-	write_list(w, "Mirrors", NULL);
+	write_list(w, "Mirrors", mirrors);
 	json_end_object(w);
 }
 
@@ -352,7 +374,7 @@ void system_info(struct http_req *r)
 	write_counts(&w, en);
 	json_member_str(&w, "Driver", "overlay2");
 	write_driver_status(&w, en);
-	write_plugins(&w);
+	write_plugins(en, &w);
 	write_abilities(&w, &warnings);
 	write_fixed(&w);
 	write_debug(&w, en);
@@ -360,7 +382,7 @@ void system_info(struct http_req *r)
 	json_member_str(&w, "CgroupDriver", "cgroupfs");
 	json_member_str(&w, "CgroupVersion", "2");
 	write_machine(&w, en);
-	write_registry(&w);
+	write_registry(&w, en);
 	json_member_str(&w, "HttpProxy", "");
 	json_member_str(&w, "HttpsProxy", "");
 	json_member_str(&w, "NoProxy", "");

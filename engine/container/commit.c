@@ -23,6 +23,46 @@ static struct container *container_of_commit(const struct container_commit *m)
 	return containers_find(m->cs, m->container, NULL);
 }
 
+/* ---- the mark ---- */
+
+/* A file beside the shim says that a container is paused only for this: when the engine dies
+ * meanwhile, the next one lets it run on. It goes with the run, as the pause does. */
+static char *mark_of(const struct container *c)
+{
+	return str_printf("%s/%s/committing", c->cs->shims_dir, c->id);
+}
+
+static void mark(const struct container *c)
+{
+	_cleanup_(mem_free) char *path = mark_of(c);
+	struct err e = { 0 };
+
+	if (path && file_replace(AT_FDCWD, path, "", 0, 0600, false, &e) < 0)
+		log_warn("commit: %s", err_text(&e));
+}
+
+static bool unmark(const struct container *c)
+{
+	_cleanup_(mem_free) char *path = mark_of(c);
+
+	return path && unlink(path) == 0;
+}
+
+void commits_restored(struct containers *cs)
+{
+	struct container *c;
+	size_t pos = 0;
+
+	while ((c = containers_next(cs, &pos)))
+		if (unmark(c) && container_state(c) == CONTAINER_PAUSED) {
+			log_notice(
+				"container %.12s was paused for a commit that did not come to its "
+				"end: it runs on",
+				c->id);
+			container_thaw(c);
+		}
+}
+
 /* ---- the end ---- */
 
 static void forget(struct container_commit *m)
@@ -48,8 +88,11 @@ static void thaw(struct container_commit *m)
 	if (!m->paused)
 		return;
 	m->paused = false;
-	if (!c || container_state(c) != CONTAINER_PAUSED)
+	if (!c || container_state(c) != CONTAINER_PAUSED) {
+		if (c)
+			(void)unmark(c);
 		return;
+	}
 	m->thawing = true;
 	m->pausing.done = thawed;
 	container_unpause(c, &m->pausing);
@@ -72,8 +115,12 @@ static void thawed(struct container_op *op, int r, const struct err *e)
 {
 	struct container_commit *m = container_of(op, struct container_commit, pausing);
 
+	struct container *c = container_of_commit(m);
+
 	if (r < 0)
 		log_warn("commit: %s", err_text(e));
+	if (c)
+		(void)unmark(c);
 	m->thawing = false;
 	settle(m);
 }
@@ -167,6 +214,8 @@ static void paused(struct container_op *op, int r, const struct err *e)
 
 	if (r < 0) {
 		note(m, r, e);
+		if (c)
+			(void)unmark(c);
 	} else if (!c) {
 		err_set(&m->why, ENOENT, "No such container: %s", m->asked);
 	} else {
@@ -256,6 +305,7 @@ int container_commit(struct container *c, const struct commit_request *q,
 	if (r == 0 && q->pause && container_state(c) == CONTAINER_RUNNING) {
 		m->pausing.done = paused;
 		list_init(&m->pausing.link);
+		mark(c);
 		container_pause(c, &m->pausing);
 		return 0;
 	}

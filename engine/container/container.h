@@ -110,6 +110,7 @@ const char *container_health(const struct container *c);
 /* The label whose value "true" restarts what stays unhealthy. */
 #define HEALTH_LABEL_HEAL "skerry.autoheal"
 int64_t container_created_ns(const struct container *c);
+int64_t container_started_ns(const struct container *c); /* the last time; 0: never */
 bool container_tty(const struct container *c);
 bool container_open_stdin(const struct container *c);
 const char *container_image_id(const struct container *c); /* "sha256:..." */
@@ -178,6 +179,12 @@ void container_remove(struct container *c, bool force, bool volumes, struct cont
 void container_update(struct container *c, yyjson_val *body, char ***warnings,
 		      struct container_op *op);
 int container_rename(struct container *c, const char *name, struct err *e);
+/* One more network, or one less, at once when it runs; durable. config: an EndpointSettings object,
+ * or NULL. force: the network may be gone. -ENOENT, -EINVAL, -EPERM (in it already, or not). */
+int container_connect(struct container *c, const char *network, yyjson_val *config, struct err *e);
+int container_disconnect(struct container *c, const char *network, bool force, struct err *e);
+/* Whether any container, running or not, is or is to be in the network of that name. */
+bool containers_in_network(struct containers *cs, const char *network);
 
 enum container_wait_for { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED };
 

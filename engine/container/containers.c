@@ -11,6 +11,7 @@
 
 #include "engine/container/shared.h"
 #include "engine/data/ids.h"
+#include "engine/shim/maker.h"
 #include "init/base/clock.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
@@ -27,12 +28,13 @@ int containers_new(const struct containers_config *cfg, struct containers **ret,
 		cs->boot_id = str_dup(cfg->boot_id);
 		cs->run_dir = str_dup(cfg->run_dir);
 		cs->shims_dir = str_printf("%s/shims", cfg->run_dir);
+		cs->shim_maker = shim_maker_new(cfg->loop);
 		ops_init(cs);
 		list_init(&cs->probes_waiting);
 		logs_init(cs);
 	}
 	if (!cs || !cs->state_dir || !cs->boot_id || !cs->run_dir || !cs->shims_dir ||
-	    execs_init(cs) < 0)
+	    !cs->shim_maker || execs_init(cs) < 0)
 		err_errno(e, ENOMEM, "containers");
 	else
 		r = dir_make(AT_FDCWD, cs->state_dir, 0700, e);
@@ -64,6 +66,7 @@ void containers_free(struct containers *cs)
 		stats_end(c);
 		container_free(c);
 	}
+	shim_maker_free(cs->shim_maker);
 	map_free(&cs->by_id);
 	map_free(&cs->by_name);
 	timer_clear(&cs->restore_timer);
@@ -213,6 +216,11 @@ int container_exit_code(const struct container *c)
 int64_t container_created_ns(const struct container *c)
 {
 	return c->created_ns;
+}
+
+int64_t container_started_ns(const struct container *c)
+{
+	return c->rec.started_ns;
 }
 
 bool container_tty(const struct container *c)
@@ -412,6 +420,8 @@ static bool settle(struct container *c)
 		   : str_eq(state, "dead")     ? CONTAINER_DEAD
 					       : CONTAINER_EXITED;
 	c->was_restarting = str_eq(state, "restarting");
+	if ((was_up && !container_of_earlier_boot(c)) || shim_there(c))
+		container_found_volumes(c);
 	if (shim_there(c)) {
 		c->state = CONTAINER_STARTING;
 		str_set(&c->rec.boot_id, c->cs->boot_id);
@@ -447,6 +457,7 @@ static void restore_ended(struct timer_event *ev)
 {
 	struct containers *cs = container_of(ev, struct containers, restore_timer);
 
+	commits_restored(cs);
 	policies_act(cs);
 	removals_act(cs);
 	if (cs->restored)

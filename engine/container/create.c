@@ -59,7 +59,9 @@ void container_free(struct container *c)
 	timer_clear(&c->files_timer);
 	timer_clear(&c->stop_timer);
 	timer_clear(&c->backoff_timer);
+	defer_remove(&c->removed);
 	execs_drop(c);
+	child_remove(&c->remover, true, NULL); /* the trash is emptied at the next start */
 	fd_close(c->freed_fd);
 	shim_client_free(c->shim);
 	updates_free(c);
@@ -166,6 +168,13 @@ static int merge_command(struct container_config *c, const struct image_config *
 	return 0;
 }
 
+/* What our own behaviour hangs on comes from who creates a container or declares it, never from
+ * the image (threats.md row 56: CVE-2026-53488). */
+static bool label_reserved(const char *key)
+{
+	return str_starts(key, "skerry.") || str_starts(key, "com.docker.compose.");
+}
+
 static int merge_image(struct container_config *c, const struct image_config *img, struct err *e)
 {
 	int r = merge_text(&c->user, img->user);
@@ -178,7 +187,8 @@ static int merge_image(struct container_config *c, const struct image_config *im
 	r |= merge_health(c, img->health);
 	r |= merge_command(c, img);
 	for (size_t i = 0; i < img->labels.n; i++)
-		if (!pairs_get(&c->labels, img->labels.v[i].key))
+		if (!label_reserved(img->labels.v[i].key) &&
+		    !pairs_get(&c->labels, img->labels.v[i].key))
 			r |= pairs_set(&c->labels, img->labels.v[i].key, img->labels.v[i].value);
 	if (r)
 		return err_errno(e, ENOMEM, "container configuration");
@@ -301,6 +311,8 @@ static int prepare(struct container *c, yyjson_val *body, const char *name, char
 	if (r == 0)
 		r = network_mode_settle(c, e);
 	if (r == 0)
+		r = networks_settle(c, e);
+	if (r == 0)
 		r = mac_settle(&c->asked, e);
 	if (r == 0)
 		r = check_network(c, e);
@@ -414,6 +426,9 @@ int container_rename(struct container *c, const char *name, struct err *e)
 		return r;
 	}
 	map_remove(&cs->by_name, old);
+	if (net_rename(cs->cfg.nets, c->id, c->name, e) < 0)
+		log_warn("container %.12s: its networks know it by its old name: %s", c->id,
+			 err_text(e));
 	publish_rename(c, old);
 	return 0;
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "engine/data/json.h"
+#include "engine/data/ref.h"
+#include "engine/image/image.h"
 #include "init/base/clock.h"
 #include "init/base/str.h"
 
@@ -194,13 +196,64 @@ void events_publish(struct events *bus, const struct event *ev)
 	list_remove(&bus->cursor);
 }
 
-void events_publish_volume(struct events *bus, const char *action, const char *name)
+void events_publish_network(struct events *bus, const char *action, const char *id,
+			    const char *name, const char *driver)
 {
-	const struct event_attr driver = { "driver", "local" };
+	const struct event_attr attrs[] = { { "name", name }, { "type", driver } };
+	const struct event ev = { .type = "network",
+				  .action = action,
+				  .id = id,
+				  .attrs = attrs,
+				  .n_attrs = ARRAY_SIZE(attrs) };
+
+	events_publish(bus, &ev);
+}
+
+void events_publish_volume(struct events *bus, const char *action, const char *name,
+			   const char *driver)
+{
+	const struct event_attr attr = { "driver", driver ? driver : "local" };
 	const struct event ev = {
-		.type = "volume", .action = action, .id = name, .attrs = &driver, .n_attrs = 1
+		.type = "volume", .action = action, .id = name, .attrs = &attr, .n_attrs = 1
 	};
 
+	events_publish(bus, &ev);
+}
+
+void events_publish_images(struct events *bus, const struct image_change *changes, size_t n)
+{
+	static const char *const actions[] = {
+		[IMAGE_LOADED] = "load",      [IMAGE_TAGGED] = "tag",
+		[IMAGE_UNTAGGED] = "untag",   [IMAGE_DELETED] = "delete",
+		[IMAGE_LAYER_DELETED] = NULL, [IMAGE_MADE] = NULL,
+	};
+
+	for (size_t i = 0; i < n; i++) {
+		struct event_attr name = { "name",
+					   changes[i].name ? changes[i].name : changes[i].id };
+		struct event ev = {
+			.type = "image",
+			.action = actions[changes[i].type],
+			.id = changes[i].id,
+			.attrs = &name,
+			.n_attrs = 1,
+		};
+
+		if (ev.action)
+			events_publish(bus, &ev);
+	}
+}
+
+void events_publish_pull(struct events *bus, const struct ref *ref)
+{
+	char name[REF_TEXT_MAX], bare[REF_TEXT_MAX];
+	const struct event_attr attr = { "name", bare };
+	const struct event ev = {
+		.type = "image", .action = "pull", .id = name, .attrs = &attr, .n_attrs = 1
+	};
+
+	ref_format_familiar(ref, name);
+	ref_format_name(ref, bare);
 	events_publish(bus, &ev);
 }
 

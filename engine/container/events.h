@@ -22,6 +22,9 @@ enum {
 	EVENTS_BYTES = 4 << 20, /* of memory; the oldest go when it is more */
 };
 
+struct image_change; /* engine/image/image.h */
+struct ref; /* engine/data/ref.h */
+
 struct event_attr {
 	const char *key, *value;
 };
@@ -50,8 +53,17 @@ void events_free(struct events *bus);
 /* Renders, keeps and hands out the event. Strings need to live only during the call. */
 void events_publish(struct events *bus, const struct event *ev);
 
+/* "create" or "destroy" of a network. */
+void events_publish_network(struct events *bus, const char *action, const char *id,
+			    const char *name, const char *driver);
+
 /* "create" or "destroy" of a named volume. */
-void events_publish_volume(struct events *bus, const char *action, const char *name);
+void events_publish_volume(struct events *bus, const char *action, const char *name,
+			   const char *driver);
+/* What an operation of the image store changed; layers have no events. */
+void events_publish_images(struct events *bus, const struct image_change *changes, size_t n);
+/* An image was pulled by this reference. */
+void events_publish_pull(struct events *bus, const struct ref *ref);
 
 void events_subscribe(struct events *bus, struct event_sub *sub);
 void events_unsubscribe(struct event_sub *sub); /* harmless when not subscribed */

@@ -48,6 +48,13 @@ static void close_out(struct files_op *op)
 	fd_close(take_fd(op->out_fd));
 }
 
+/* It takes a stopped container's volumes for itself: the container may start meanwhile. */
+static const char *files_taker(const struct files_op *op, char who[32])
+{
+	(void)str_format(who, 32, "files%llx-", (unsigned long long)(uintptr_t)op);
+	return who;
+}
+
 /* A start that waited may go on. */
 static void check_hold(struct container *c)
 {
@@ -62,6 +69,8 @@ static void check_hold(struct container *c)
 /* Ends whatever runs and gives the container free. */
 static void release(struct files_op *op)
 {
+	char who[32];
+
 	worker_cancel(&op->worker);
 	copy_up_cancel(&op->copy_up);
 	close_out(op);
@@ -69,6 +78,10 @@ static void release(struct files_op *op)
 		op->cs->n_files--;
 		op->counted = false;
 		list_remove(&op->link);
+	}
+	if (op->c && op->taken) {
+		container_release_volumes(op->c, files_taker(op, who));
+		op->taken = false;
 	}
 	if (op->c) {
 		op->holds = op->filling = false;
@@ -347,10 +360,12 @@ static void fill_next(struct files_op *op)
 {
 	struct container *c = op->c;
 	struct err e = { 0 };
+	char who[32];
 	int r;
 
 	op->copy_up.done = filled;
-	r = container_copy_up(c, &op->fill_next, &op->copy_up, &e);
+	op->taken = true;
+	r = container_copy_up(c, files_taker(op, who), &op->fill_next, &op->copy_up, &e);
 	if (r > 0)
 		return;
 	if (r == 0) {

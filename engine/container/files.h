@@ -60,6 +60,7 @@ struct files_op {
 	int give_fd; /* LAYER: for the worker */
 	struct defer_event step;
 	struct err why;
+	bool taken; /* the container's volumes */
 	bool waits, filling, holds, started, ended, over, input_ended, counted;
 };
 

@@ -51,7 +51,7 @@ void inspect_mounts(struct container *c, bool in_summary, struct json_writer *w)
 				m->source && !(in_summary && m->name) ? m->source : "");
 		json_member_str(w, "Destination", m->destination);
 		if (m->name)
-			json_member_str(w, "Driver", "local");
+			json_member_str(w, "Driver", m->driver ? m->driver : "local");
 		json_member_str(w, "Mode", m->mode ? m->mode : m->name ? "z" : "");
 		json_member_bool(w, "RW", m->rw);
 		json_member_str(w, "Propagation", m->propagation ? m->propagation : "");
@@ -148,6 +148,14 @@ static void write_names(struct container *c, struct json_writer *w, const struct
 	json_strv(w, names);
 }
 
+/* "" when there is none of that name. */
+static const char *network_id(const struct container *c, const char *name)
+{
+	const struct network *n;
+
+	return nets_find(c->cs->cfg.nets, name, &n, NULL) == 0 ? n->id : "";
+}
+
 /* An endpoint of a running container, or (ep NULL) of one that is stopped. */
 static void write_endpoint(struct container *c, struct json_writer *w, const char *network,
 			   const struct endpoint *ep)
@@ -164,14 +172,15 @@ static void write_endpoint(struct container *c, struct json_writer *w, const cha
 	write_mac(w, ep);
 	write_options(w, asked);
 	json_member_i64(w, "GwPriority", asked ? asked->gateway_priority : 0);
-	json_member_str(w, "NetworkID", ep ? ep->network->id : "");
+	json_member_str(w, "NetworkID", ep ? ep->network->id : network_id(c, network));
 	json_member_str(w, "EndpointID", ep ? ep->id : "");
 	write_address(w, "Gateway", ep ? &ep->gateway : NULL);
 	write_address(w, "IPAddress", ep ? &ep->address.addr : NULL);
 	json_member_i64(w, "IPPrefixLen", ep && ep->address.addr.family ? ep->address.prefix : 0);
-	json_member_str(w, "IPv6Gateway", "");
-	json_member_str(w, "GlobalIPv6Address", "");
-	json_member_i64(w, "GlobalIPv6PrefixLen", 0);
+	write_address(w, "IPv6Gateway", ep ? &ep->gateway6 : NULL);
+	write_address(w, "GlobalIPv6Address", ep ? &ep->address6.addr : NULL);
+	json_member_i64(w, "GlobalIPv6PrefixLen",
+			ep && ep->address6.addr.family ? ep->address6.prefix : 0);
 	write_names(c, w, ep);
 	json_end_object(w);
 }
@@ -186,8 +195,8 @@ void inspect_networks(struct container *c, struct json_writer *w)
 	for (size_t i = 0; c->sandbox && i < c->sandbox->n_endpoints; i++)
 		write_endpoint(c, w, c->sandbox->endpoints[i].network->name,
 			       &c->sandbox->endpoints[i]);
-	if (!c->sandbox && !str_starts(mode, "container:") && !asked_endpoint(c, mode))
-		write_endpoint(c, w, mode, NULL);
+	if (!c->sandbox && !str_starts(mode, "container:") && c->asked.networking.endpoints.n == 0)
+		write_endpoint(c, w, str_eq(mode, "default") ? "bridge" : mode, NULL);
 	for (size_t i = 0; !c->sandbox && i < c->asked.networking.endpoints.n; i++)
 		write_endpoint(c, w, asked[i].network, NULL);
 	json_end_object(w);
@@ -226,7 +235,10 @@ static void write_ports(struct container *c, struct json_writer *w)
 		json_begin_object(w);
 		json_member_str(w, "HostIp", ip_text(&p->host_ip, ip));
 		json_key(w, "HostPort");
-		json_strf(w, "%u", p->host_port);
+		if (p->host_port)
+			json_strf(w, "%u", p->host_port);
+		else /* routed */
+			json_str(w, "");
 		json_end_object(w);
 		if (i + 1 == net->n_ports ||
 		    net->ports[i + 1].container_port != p->container_port ||

@@ -1,7 +1,6 @@
 /*
- * What a create request says about networks, in the words of net/: networks to join, published
- * ports, legacy links as lines of the hosts file, and the MAC address of the container as that of
- * its first network.
+ * What a create request says about networks, in the words of net/: published ports, and legacy
+ * links as lines of the hosts file.
  *
  * A link names another container, which must run when this one starts; its address then is what it
  * has at that time. (Docker's variables for links are not made: gone from Docker 29.)
@@ -108,54 +107,6 @@ int links_hosts(struct container *c, char ***ret_hosts, struct err *e)
 	if (r == 0)
 		*ret_hosts = take_ptr(hosts);
 	return r;
-}
-
-/* The endpoint of the network that the mode names, made when the request has none. */
-static struct endpoint_config *first_endpoint(struct create_config *a)
-{
-	struct bind_list *list = &a->networking.endpoints;
-	struct endpoint_config *ep = list->items;
-
-	for (size_t i = 0; i < list->n; i++)
-		if (str_eq(ep[i].network, a->host.network_mode) || str_eq(ep[i].network, "default"))
-			return &ep[i];
-	ep = bind_list_add(&endpoint_config_table, list);
-	return ep && str_set(&ep->network, a->host.network_mode) == 0 ? ep : NULL;
-}
-
-int mac_settle(struct create_config *a, struct err *e)
-{
-	struct endpoint_config *ep;
-
-	if (str_empty(a->config.mac_address) || mode_is_container(a->host.network_mode) ||
-	    str_eq(a->host.network_mode, "host") || str_eq(a->host.network_mode, "none"))
-		return 0;
-	ep = first_endpoint(a);
-	if (!ep)
-		return err_errno(e, ENOMEM, "MacAddress");
-	if (!str_empty(ep->mac_address) && !str_eq(ep->mac_address, a->config.mac_address))
-		return err_set(e, EINVAL,
-			       "the container-wide MAC address must match the endpoint-specific "
-			       "MAC address for the main network, or be left empty");
-	return str_set(&ep->mac_address, a->config.mac_address) < 0
-		       ? err_errno(e, ENOMEM, "MacAddress")
-		       : 0;
-}
-
-int joins_wanted(const struct create_config *a, struct net_join ret[NET_ENDPOINTS_MAX],
-		 size_t *ret_n, struct err *e)
-{
-	const struct endpoint_config *ep = a->networking.endpoints.items;
-
-	if (a->networking.endpoints.n > NET_ENDPOINTS_MAX)
-		return err_set(e, EINVAL, "more than %d networks", NET_ENDPOINTS_MAX);
-	for (size_t i = 0; i < a->networking.endpoints.n; i++)
-		ret[i] = (struct net_join){ .network = ep[i].network,
-					    .ipv4 = ep[i].ipam.ipv4,
-					    .mac = ep[i].mac_address,
-					    .aliases = ep[i].aliases };
-	*ret_n = a->networking.endpoints.n;
-	return 0;
 }
 
 int ports_wanted(const struct create_config *a, struct port_want **ret, size_t *ret_n,

@@ -24,6 +24,7 @@
 static const struct bind mount_point_rows[] = {
 	ROW("Type", BIND_TEXT, type),
 	ROW("Name", BIND_TEXT, name),
+	ROW("Driver", BIND_TEXT, driver),
 	ROW("Source", BIND_TEXT, source),
 	ROW("Subpath", BIND_TEXT, subpath),
 	ROW("Destination", BIND_TEXT, destination),
@@ -138,7 +139,7 @@ static int use_volume(struct container *c, struct mount_point *m, const char *na
 		return r;
 	m->anonymous = str_empty(name);
 	if (str_set(&m->type, "volume") < 0 || str_set(&m->name, vol->name) < 0 ||
-	    str_set(&m->source, vol->mountpoint) < 0)
+	    str_set(&m->driver, vol->driver) < 0 || str_set(&m->source, vol->mountpoint) < 0)
 		return err_errno(e, ENOMEM, "mounts");
 	return 0;
 }

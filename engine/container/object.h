@@ -39,6 +39,7 @@ enum {
 struct mount_point {
 	char *type; /* "bind", "volume", "tmpfs" */
 	char *name; /* of the volume */
+	char *driver; /* of the volume; NULL: local */
 	char *source; /* path on the machine; NULL for tmpfs */
 	char *destination; /* absolute, clean */
 	char *mode; /* as written after the second colon, for inspect */
@@ -95,6 +96,7 @@ struct container {
 	const struct sandbox *sandbox;
 	struct timer_event stop_timer; /* then KILL; after KILL, then the cgroup */
 	struct child_event remover; /* deletes its files */
+	struct defer_event removed; /* they are deleted */
 	int freed_fd; /* where it says how many bytes they had; -1: not asked */
 	struct timer_event backoff_timer; /* then start again */
 	bool was_restarting; /* when the engine before this one saw it last */
@@ -133,6 +135,7 @@ struct containers {
 	struct list log_readers; /* logs.c: those that follow */
 	struct io_event log_watch; /* inotify */
 	struct execs *execs; /* exec.c */
+	struct shim_maker *shim_maker;
 	size_t n_files; /* operations of files.c */
 	struct list batches; /* ops.c: answers to be given */
 	size_t n_tops; /* top.c: workers that run */
@@ -308,6 +311,10 @@ void execs_drop(struct container *c);
 /* The value of ExecIDs. */
 void execs_write_ids(const struct container *c, struct json_writer *w);
 
+/* ---- commit.c ---- */
+/* At the end of the restore: those that an earlier engine had paused for a commit run on. */
+void commits_restored(struct containers *cs);
+
 /* ---- policy.c ---- */
 void backoff_due(struct timer_event *ev);
 /* Whether the restart policy wants it to run again. at_boot: it ran in an earlier boot of the
@@ -325,10 +332,16 @@ void policies_act(struct containers *cs);
 void policy_stopped_by_user(struct container *c);
 
 /*
- * Fills the container's next volume from its image, if it is empty; *next counts its mounts, the
- * caller sets cu->done. 1: on its way; 0: none is left.
+ * Takes the container's next volume, and fills it from its image if it is empty; *next counts its
+ * mounts, the caller sets cu->done and says who takes it ("": the container). 1: on its way; 0:
+ * none is left, and where they are is known.
  */
-int container_copy_up(struct container *c, size_t *next, struct copy_up *cu, struct err *e);
+int container_copy_up(struct container *c, const char *who, size_t *next, struct copy_up *cu,
+		      struct err *e);
+/* Gives all of them back. */
+void container_release_volumes(struct container *c, const char *who);
+/* They were taken before this engine was there. */
+void container_found_volumes(struct container *c);
 /* A start that files.c held goes on. */
 void container_start_go_on(struct container *c);
 
@@ -348,9 +361,11 @@ void logs_free(struct containers *cs);
 void logs_wake(struct container *c);
 
 /* ---- announce.c ---- */
+void announce_network(const struct container *c, const struct network *n, const char *action);
 void announce_taken(struct container *c); /* networks and volumes of a start */
 void announce_given_back(struct container *c); /* the same at its end; nothing when none were */
-/* volume_create and volume_remove (of one without users), with their events. */
+/* volume_create and volume_remove (of one without users; of a plugin's in the background), with
+ * their events. */
 int volume_make(struct containers *cs, const struct volume_want *want, const struct volume **ret,
 		struct err *e);
 int volume_unmake(struct containers *cs, const char *name, struct err *e);

@@ -2,7 +2,8 @@
  * Giving back: what one run of a container holds (container_release), and the container itself.
  *
  * Removal in the order of DESIGN.md section 3: the folder leaves the list of containers by one
- * rename into the trash (durable), then a worker process deletes it, then the caller is answered.
+ * rename into the trash (durable), then it is deleted, by a worker process unless that is little
+ * work, then the caller is answered.
  * After a crash in between, the trash is emptied at the next start.
  */
 #include <fcntl.h>
@@ -11,10 +12,14 @@
 #include <unistd.h>
 
 #include "engine/container/shared.h"
+#include "engine/state/reserve.h"
 #include "init/base/cgroup.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
 #include "init/base/str.h"
+
+/* A folder up to this is deleted by the engine itself. */
+enum { INLINE_ENTRIES_MAX = 64, INLINE_BYTES_MAX = 4 << 20 };
 
 /* ---- what a run holds ---- */
 
@@ -72,6 +77,7 @@ void container_release(struct container *c)
 	container_cgroup_parents_release(c);
 	shm_release(c);
 	announce_given_back(c);
+	container_release_volumes(c, "");
 	c->sandbox = NULL;
 	if (net_detach(c->cs->cfg.nets, c->id, &e) < 0)
 		log_warn("container %.12s: its network was not taken down: %s", c->id,
@@ -173,11 +179,16 @@ static int to_trash(struct container *c, char **ret_path, struct err *e)
 
 	if (!dir || !trash || !to)
 		return err_errno(e, ENOMEM, "removal");
-	r = dir_make(AT_FDCWD, trash, 0700, e);
+	do
+		r = dir_make(AT_FDCWD, trash, 0700, e);
+	while (r == -ENOSPC && reserve_give(AT_FDCWD, trash));
 	if (r < 0)
 		return r;
-	if (rename(dir, to) < 0 && errno != ENOENT)
-		return err_errno(e, errno, "%s could not be moved to the trash", dir);
+	do
+		r = rename(dir, to) < 0 ? -errno : 0;
+	while (r == -ENOSPC && reserve_give(AT_FDCWD, trash));
+	if (r < 0 && r != -ENOENT)
+		return err_errno(e, -r, "%s could not be moved to the trash", dir);
 	r = dir_sync(AT_FDCWD, c->cs->state_dir, e);
 	if (r == 0)
 		*ret_path = take_ptr(to);
@@ -209,12 +220,35 @@ static int spawn_remover(const char *path, struct child *ret, int *ret_freed, st
 	return r;
 }
 
+static void removed_here(struct defer_event *ev)
+{
+	destroyed(container_of(ev, struct container, removed));
+}
+
+/* Deletes the folder in the trash: here what takes no time, else by a worker. The end comes from
+ * the loop: nobody up the stack loses the container under his feet. */
+static int delete_files(struct container *c, const char *path, bool measure, struct err *e)
+{
+	const struct tree_budget little = { INLINE_ENTRIES_MAX, INLINE_BYTES_MAX };
+	struct child child = { .pidfd = -1 };
+	int r;
+
+	if (!measure && tree_remove_some(AT_FDCWD, path, little, NULL) == 0) {
+		c->removed.fn = removed_here;
+		defer_add(c->cs->cfg.loop, &c->removed);
+		return 0;
+	}
+	r = spawn_remover(path, &child, measure ? &c->freed_fd : NULL, e);
+	if (r < 0)
+		return r;
+	c->remover.fn = files_removed;
+	return child_add(c->cs->cfg.loop, &c->remover, &child);
+}
+
 int act_remove(struct container *c, const struct event_args *a, struct err *e)
 {
 	_cleanup_(mem_free) char *path = NULL;
-	struct child child = { .pidfd = -1 };
 	struct err why = { 0 }, gone = { 0 };
-	bool measure = a->op && a->op->measure;
 	int r;
 
 	(void)e;
@@ -234,11 +268,7 @@ int act_remove(struct container *c, const struct event_args *a, struct err *e)
 		remove_volumes(c);
 	r = to_trash(c, &path, &why);
 	if (r == 0)
-		r = spawn_remover(path, &child, measure ? &c->freed_fd : NULL, &why);
-	if (r == 0) {
-		c->remover.fn = files_removed;
-		r = child_add(c->cs->cfg.loop, &c->remover, &child);
-	}
+		r = delete_files(c, path, a->op && a->op->measure, &why);
 	if (r < 0)
 		remove_failed(c, r, &why);
 	return 0;

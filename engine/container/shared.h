@@ -40,8 +40,11 @@ int network_mode_find(struct container *c, char **ret, struct err *e);
 /* The same at create: an unknown name stays, a known one need not run. */
 int network_mode_settle(struct container *c, struct err *e);
 
-/* links.c: the networks of NetworkingConfig; the ports of PortBindings and PublishAllPorts (new
- * memory). -EINVAL. */
+/* networks.c: NetworkingConfig gets names for keys, and the network of the mode as its first
+ * one. */
+int networks_settle(struct container *c, struct err *e);
+/* The networks of NetworkingConfig (the strings stay there), and links.c: the ports of PortBindings
+ * and PublishAllPorts (new memory). -EINVAL. */
 int joins_wanted(const struct create_config *a, struct net_join ret[NET_ENDPOINTS_MAX],
 		 size_t *ret_n, struct err *e);
 int ports_wanted(const struct create_config *a, struct port_want **ret, size_t *ret_n,

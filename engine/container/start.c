@@ -54,35 +54,85 @@ static void volume_filled(struct copy_up *job, int r, const struct err *e)
 		fill_next_volume(c);
 }
 
-static int fill_volume(struct container *c, const struct mount_point *m, struct copy_up *cu,
+/* Who takes the volume of a mount; two mounts of one volume are two. New memory. */
+static char *taker(const struct container *c, const char *who, size_t mount)
+{
+	return str_printf("%s-%s%zu", c->id, who, mount);
+}
+
+static int fill_volume(struct container *c, const char *who, size_t mount, struct copy_up *cu,
 		       struct err *e)
 {
+	const struct mount_point *m = mount_at_index(c, mount);
 	const struct image *img = images_find(c->cs->cfg.images, c->image_id, e);
 	_cleanup_(mem_free) const char **dirs = NULL;
+	_cleanup_(mem_free) char *user = taker(c, who, mount);
+	struct volume_take q = { .name = m->name, .user = user, .copy = !m->no_copy };
 
 	if (!img)
 		return -e->code;
 	dirs = calloc(img->n_layers + 1, sizeof(*dirs));
-	if (!dirs)
+	if (!dirs || !user)
 		return err_errno(e, ENOMEM, "volume %s", m->name);
 	for (size_t i = 0; i < img->n_layers; i++)
 		dirs[i] = img->layers[i].dir;
-	return volume_copy_up(c->cs->cfg.volumes, c->cs->cfg.loop, m->name, dirs, img->n_layers,
-			      m->destination, cu, e);
+	q.layers = dirs;
+	q.n_layers = img->n_layers;
+	q.path = m->destination;
+	return volume_take(c->cs->cfg.volumes, c->cs->cfg.loop, &q, cu, e);
 }
 
-int container_copy_up(struct container *c, size_t *next, struct copy_up *cu, struct err *e)
+/* A plugin says where its volumes are only when they are taken. */
+static int places_known(struct container *c, struct err *e)
 {
-	while (*next < c->mounts.n) {
-		const struct mount_point *m = mount_at_index(c, (*next)++);
-		int r;
+	struct mount_point *m = c->mounts.items;
 
-		if (!str_eq(m->type, "volume") || m->no_copy)
-			continue;
-		r = fill_volume(c, m, cu, e);
-		return r < 0 ? r : 1;
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		const struct volume *v;
+
+		if (str_eq(m[i].type, "volume") && m[i].driver &&
+		    !str_eq(m[i].driver, VOLUME_LOCAL) &&
+		    volume_get(c->cs->cfg.volumes, m[i].name, &v, NULL) == 0 &&
+		    str_set(&m[i].source, v->mountpoint) < 0)
+			return err_errno(e, ENOMEM, "volume %s", m[i].name);
 	}
 	return 0;
+}
+
+int container_copy_up(struct container *c, const char *who, size_t *next, struct copy_up *cu,
+		      struct err *e)
+{
+	while (*next < c->mounts.n) {
+		size_t i = (*next)++;
+		int r;
+
+		if (!str_eq(mount_at_index(c, i)->type, "volume"))
+			continue;
+		r = fill_volume(c, who, i, cu, e);
+		return r < 0 ? r : 1;
+	}
+	return places_known(c, e);
+}
+
+static void each_volume(struct container *c, const char *who,
+			void (*fn)(struct volumes *vs, const char *name, const char *user))
+{
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		_cleanup_(mem_free) char *user = taker(c, who, i);
+
+		if (user && str_eq(mount_at_index(c, i)->type, "volume"))
+			fn(c->cs->cfg.volumes, mount_at_index(c, i)->name, user);
+	}
+}
+
+void container_release_volumes(struct container *c, const char *who)
+{
+	each_volume(c, who, volume_release);
+}
+
+void container_found_volumes(struct container *c)
+{
+	each_volume(c, "", volume_taken);
 }
 
 /* ---- network and bundle ---- */
@@ -136,6 +186,7 @@ static int spawn_shim(struct container *c, struct err *e)
 		.dir = dir,
 		.id = c->id,
 		.cgroup = "shims",
+		.maker = c->cs->shim_maker,
 		.ops = &container_shim_ops,
 		.data = c,
 	};
@@ -159,7 +210,7 @@ static void fill_next_volume(struct container *c)
 	int r;
 
 	c->copy_up.done = volume_filled;
-	r = container_copy_up(c, &c->copy_next, &c->copy_up, &e);
+	r = container_copy_up(c, "", &c->copy_next, &c->copy_up, &e);
 	if (r > 0)
 		return;
 	if (r == 0)

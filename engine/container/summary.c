@@ -86,9 +86,11 @@ static void write_ports(struct container *c, struct json_writer *w)
 	json_begin_array(w);
 	for (size_t i = 0; net && i < net->n_ports; i++) {
 		json_begin_object(w);
-		json_member_str(w, "IP", ip_text(&net->ports[i].host_ip, ip));
+		if (net->ports[i].host_port)
+			json_member_str(w, "IP", ip_text(&net->ports[i].host_ip, ip));
 		json_member_i64(w, "PrivatePort", net->ports[i].container_port);
-		json_member_i64(w, "PublicPort", net->ports[i].host_port);
+		if (net->ports[i].host_port)
+			json_member_i64(w, "PublicPort", net->ports[i].host_port);
 		json_member_str(w, "Type", port_proto_name(net->ports[i].proto));
 		json_end_object(w);
 	}
@@ -230,5 +232,6 @@ bool container_has_network(const struct container *c, const char *name)
 	for (size_t i = 0; !c->sandbox && i < c->asked.networking.endpoints.n; i++)
 		if (str_eq(asked[i].network, name))
 			return true;
-	return !c->sandbox && str_eq(c->asked.host.network_mode, name);
+	return !c->sandbox && c->asked.networking.endpoints.n == 0 &&
+	       str_eq(c->asked.host.network_mode, name);
 }

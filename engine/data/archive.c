@@ -1,6 +1,6 @@
 /*
- * Decompression: libarchive's "raw" format over exactly one filter, which we choose by the magic
- * bytes ourselves.
+ * Decompression: gunzip.c, or libarchive's "raw" format over exactly one filter; which, we choose
+ * by the magic bytes ourselves.
  *
  * No bidding, so nothing nested can hide behind a second layer of compression. The first block of
  * the source is kept until the filter has read it (peek). tar.c reads what comes out. Callers: see
@@ -151,7 +151,8 @@ static uint64_t zstd_window(const unsigned char *p, size_t len)
 struct unpacker {
 	struct source source;
 	struct bridge bridge; /* from the source below into libarchive */
-	struct archive *archive; /* NULL: nothing to decompress */
+	struct archive *archive; /* NULL: nothing to decompress, or gzip */
+	struct gunzip *gunzip;
 	enum compression compression;
 	char head[COMPRESSION_SNIFF];
 	bool ended;
@@ -225,7 +226,6 @@ static int look(struct unpacker *u, struct err *e)
 static int start_filter(struct unpacker *u, struct err *e)
 {
 	static const int filters[] = {
-		[COMPRESSION_GZIP] = ARCHIVE_FILTER_GZIP,
 		[COMPRESSION_ZSTD] = ARCHIVE_FILTER_ZSTD,
 		[COMPRESSION_XZ] = ARCHIVE_FILTER_XZ,
 	};
@@ -269,6 +269,11 @@ int unpacker_open(struct source *from, uint64_t window_max, struct unpacker **re
 		u->source.read = plain_read;
 		u->source.skip = from->skip ? plain_skip : NULL;
 		break;
+	case COMPRESSION_GZIP:
+		r = gunzip_open(&u->bridge, &u->gunzip, e);
+		if (r < 0)
+			return r;
+		break;
 	default:
 		window = u->compression == COMPRESSION_ZSTD
 				 ? zstd_window((const unsigned char *)u->head, sizeof(u->head))
@@ -288,7 +293,7 @@ int unpacker_open(struct source *from, uint64_t window_max, struct unpacker **re
 
 struct source *unpacker_source(struct unpacker *u)
 {
-	return &u->source;
+	return u->gunzip ? gunzip_source(u->gunzip) : &u->source;
 }
 
 enum compression unpacker_compression(const struct unpacker *u)
@@ -301,6 +306,7 @@ void unpacker_free(struct unpacker *u)
 	if (!u)
 		return;
 	archive_read_free(u->archive);
+	gunzip_free(u->gunzip);
 	bridge_free(&u->bridge);
 	free(u);
 }

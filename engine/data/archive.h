@@ -1,5 +1,6 @@
 /*
- * Archives as streams: a decompressor and a tar reader, both with libarchive as the parser.
+ * Archives as streams: a decompressor and a tar reader, with libarchive as the parser (zlib for
+ * gzip).
  *
  * Bytes flow by pulling: a source gives blocks, the decompressor is a source again, the tar reader
  * eats one. So whoever needs the bytes in between (digests, limits, copies) puts its own source

@@ -1,5 +1,6 @@
 /*
- * Between archive.c and tar.c: how a source feeds libarchive, and how its errors come back.
+ * Between archive.c, gunzip.c and tar.c: how a source feeds libarchive, and how its errors come
+ * back.
  *
  * A bridge is the client data of one libarchive reader. It may hold a first block that was looked
  * at already; and it keeps the source's own error, which says more than libarchive's.
@@ -27,5 +28,12 @@ la_int64_t bridge_skip(struct archive *a, void *data, la_int64_t request);
 /* Fills e from the source's error or libarchive's text ("bad WHAT data: ..."). Returns -errno. */
 int bridge_error(struct bridge *b, struct archive *a, const char *what, struct err *e);
 void bridge_free(struct bridge *b);
+
+/* ---- gunzip.c ---- */
+struct gunzip;
+/* Keeps `from`, which must outlive it. */
+int gunzip_open(struct bridge *from, struct gunzip **ret, struct err *e);
+struct source *gunzip_source(struct gunzip *g);
+void gunzip_free(struct gunzip *g); /* NULL is fine */
 
 #endif

@@ -20,5 +20,14 @@
 #define PATH_CONTAINER_INIT "/usr/libexec/docker-init"
 /* PID 1 writes it; /etc/resolv.conf is a link to it. */
 #define PATH_RESOLV_CONF "/run/skerry/resolv.conf"
+/* Whom registries' certificates may be signed by, and Docker's folders for single ones. */
+#define PATH_CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
+#define PATH_CERTS_D "/etc/docker/certs.d"
+/* The machine's own credentials for registries, in the form that `docker login` writes. */
+#define PATH_REGISTRY_AUTH "/etc/docker/config.json"
+/* Plugins of volumes and networks: sockets, and files that say where they are. */
+#define PATH_PLUGINS "/run/docker/plugins"
+#define PATH_PLUGINS_ETC "/etc/docker/plugins"
+#define PATH_PLUGINS_LIB "/usr/lib/docker/plugins"
 
 #endif

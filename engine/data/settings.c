@@ -14,6 +14,9 @@
 #include "init/base/str.h"
 
 enum { PATH_TEXT_MAX = 160, MTU_LEAST = 68, MTU_MOST = 65535 };
+/* overlayfs stacks at most 500 layers (OVL_MAX_STACK), one is the container's own; and what the
+ * unpack worker cannot do without */
+enum { LAYERS_MOST = 499, MEMORY_LEAST = 4 << 20 };
 
 /* ---- forms of values: true when the text is right ---- */
 
@@ -106,6 +109,78 @@ static bool is_bool(const char *s)
 	return str_eq(s, "true") || str_eq(s, "false");
 }
 
+/* "https://mirror.example:5000/", without a user name */
+static bool is_url(const char *s)
+{
+	const char *host = str_starts(s, "https://")  ? s + 8
+			   : str_starts(s, "http://") ? s + 7
+						      : "";
+
+	return *host && *host != '/' && *host != ':' && !strchr(host, '@') && !strpbrk(s, "?#\"\\");
+}
+
+/* As above; "http://name:password@proxy.example:3128" may stand here. */
+static bool is_proxy(const char *s)
+{
+	return (str_starts(s, "http://") || str_starts(s, "https://")) && strchr(s, '/')[2] &&
+	       !strpbrk(s, "?#\"\\");
+}
+
+/* "registry.example", "registry.example:5000", "192.0.2.0/24" */
+static bool is_registry(const char *s)
+{
+	return *s && !strstr(s, "//") && !strpbrk(s, "@?#\"\\") &&
+	       (!strchr(s, '/') || is_prefix(s));
+}
+
+static bool is_file(const char *s)
+{
+	return s[0] == '/' && s[1];
+}
+
+/* A limit: 0 would mean the default. */
+static bool is_count(const char *s)
+{
+	uint64_t v;
+
+	return str_to_u64(s, &v) == 0 && v > 0;
+}
+
+static bool is_bytes(const char *s)
+{
+	uint64_t v;
+
+	return str_to_bytes(s, &v) == 0 && v > 0;
+}
+
+static bool is_layers(const char *s)
+{
+	uint64_t v;
+
+	return str_to_u64(s, &v) == 0 && v > 0 && v <= LAYERS_MOST;
+}
+
+static bool is_memory(const char *s)
+{
+	uint64_t v;
+
+	return str_to_bytes(s, &v) == 0 && v >= MEMORY_LEAST;
+}
+
+static bool is_downloads(const char *s)
+{
+	uint64_t v;
+
+	return str_to_u64(s, &v) == 0 && v >= 1 && v <= 64;
+}
+
+static bool is_number(const char *s)
+{
+	uint64_t v;
+
+	return str_to_u64(s, &v) == 0 && v >= 1 && v <= INT32_MAX;
+}
+
 static bool is_remap(const char *s)
 {
 	struct remap m;
@@ -116,6 +191,10 @@ static bool is_remap(const char *s)
 /* ---- the schema ---- */
 
 enum count { ONE, LIST, ONE_OR_LIST };
+
+#define LIMITS "engine.image-limits."
+#define COUNT "a number from 1"
+#define BYTES "bytes, such as 512M or 64G"
 
 static const struct setting {
 	const char *key; /* * stands for any name */
@@ -137,6 +216,33 @@ static const struct setting {
 	{ "api.listen", ONE, is_listen, "an address and port such as 0.0.0.0:2376" },
 	{ "engine.userns-remap", ONE, is_remap,
 	  "default, or a first id and how many (both from 65536) such as 100000:65536" },
+	{ LIMITS "archive-bytes", ONE, is_bytes, BYTES },
+	{ LIMITS "archive-entries", ONE, is_count, COUNT },
+	{ LIMITS "layer-bytes", ONE, is_bytes, BYTES },
+	{ LIMITS "layer-entries", ONE, is_count, COUNT },
+	{ LIMITS "layers", ONE, is_layers, "a number from 1 to 499" },
+	{ LIMITS "images", ONE, is_count, COUNT },
+	{ LIMITS "ratio", ONE, is_count, COUNT },
+	{ LIMITS "ratio-from-bytes", ONE, is_bytes, BYTES },
+	{ LIMITS "depth", ONE, is_count, COUNT },
+	{ LIMITS "xattr-bytes", ONE, is_bytes, BYTES },
+	{ LIMITS "memory", ONE, is_memory, "at least 4M, such as 16M" },
+	{ LIMITS "jobs", ONE, is_count, COUNT },
+	{ "engine.registry.mirrors", LIST, is_url, "an address such as https://mirror.example" },
+	{ "engine.registry.insecure-registries", LIST, is_registry,
+	  "a registry such as registry.example:5000, or a network such as 192.0.2.0/24" },
+	{ "engine.registry.certificates", LIST, is_file,
+	  "a file of certificates such as /etc/skerry/pki/registry-ca.pem" },
+	{ "engine.registry.token-hosts", LIST, is_host, "a host such as auth.example.org" },
+	{ "engine.registry.http-proxy", ONE, is_proxy,
+	  "an address such as http://proxy.example:3128" },
+	{ "engine.registry.https-proxy", ONE, is_proxy,
+	  "an address such as http://proxy.example:3128" },
+	{ "engine.registry.no-proxy", LIST, is_registry,
+	  "a host, a domain such as .example.org, a network such as 192.0.2.0/24, or *" },
+	{ "engine.registry.max-concurrent-downloads", ONE, is_downloads, "a number from 1 to 64" },
+	{ "engine.registry.least-speed", ONE, is_number, "bytes per second such as 1024" },
+	{ "engine.registry.least-speed-seconds", ONE, is_number, "seconds such as 60" },
 };
 
 /* Compares "network.links.*.mtu" with "network.links.eth0.mtu"; `prefix`: whether path may end

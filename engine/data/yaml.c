@@ -20,6 +20,7 @@ struct builder {
 	char *keys[YAML_DEPTH_MAX]; /* of a map: the key that waits for its value */
 	int key_lines[YAML_DEPTH_MAX];
 	size_t depth;
+	size_t merged; /* keys that merges looked at */
 };
 
 int yaml_err(const struct yaml_doc *doc, int line, const char *path, struct err *e, const char *fmt,
@@ -54,9 +55,8 @@ void yaml_doc_free(struct yaml_doc *doc)
 	free(doc);
 }
 
-static struct yaml_node *node_new(struct builder *b, enum yaml_kind kind, int line, struct err *e)
+struct yaml_node *yaml_node_new(struct yaml_doc *doc, enum yaml_kind kind, int line, struct err *e)
 {
-	struct yaml_doc *doc = b->doc;
 	struct yaml_node *n;
 
 	if (doc->n_nodes == YAML_NODES_MAX) {
@@ -80,6 +80,7 @@ static struct yaml_node *node_new(struct builder *b, enum yaml_kind kind, int li
 	}
 	n->kind = kind;
 	n->line = line;
+	n->doc = doc;
 	n->weight = 1;
 	doc->nodes[doc->n_nodes++] = n;
 	return n;
@@ -90,7 +91,7 @@ static int add_weight(struct builder *b, struct yaml_node *parent, const struct 
 {
 	parent->weight += child->weight;
 	if (parent->weight > YAML_WEIGHT_MAX)
-		return yaml_err(b->doc, child->line, NULL, e,
+		return yaml_err(b->doc, MAX(parent->line, child->line), NULL, e,
 				"the aliases of this file stand for more than %d values",
 				YAML_WEIGHT_MAX);
 	return 0;
@@ -104,14 +105,14 @@ static struct yaml_pair *pair_find(const struct yaml_node *map, const char *key)
 	return NULL;
 }
 
-static int pair_add(struct builder *b, struct yaml_node *map, const char *key, int line,
-		    struct yaml_node *value, struct err *e)
+static int pair_append(struct yaml_node *map, const char *key, int line, struct yaml_node *value,
+		       struct err *e)
 {
 	struct yaml_pair *grown;
 	char *copy;
 
 	if (map->n == YAML_KEYS_MAX)
-		return yaml_err(b->doc, line, NULL, e, "more than %d keys in one mapping",
+		return yaml_err(map->doc, line, NULL, e, "more than %d keys in one mapping",
 				YAML_KEYS_MAX);
 	grown = reallocarray(map->pairs, map->n + 1, sizeof(*grown));
 	copy = str_dup(key);
@@ -120,10 +121,42 @@ static int pair_add(struct builder *b, struct yaml_node *map, const char *key, i
 		map->pairs = grown;
 	if (!grown || !copy) {
 		free(copy);
-		return err_errno(e, ENOMEM, "%s", b->doc->file);
+		return err_errno(e, ENOMEM, "%s", map->doc->file);
 	}
 	grown[map->n++] = (struct yaml_pair){ .key = copy, .line = line, .value = value };
-	return add_weight(b, map, value, e);
+	return 0;
+}
+
+static int pair_add(struct builder *b, struct yaml_node *map, const char *key, int line,
+		    struct yaml_node *value, struct err *e)
+{
+	int r = pair_append(map, key, line, value, e);
+
+	return r < 0 ? r : add_weight(b, map, value, e);
+}
+
+int yaml_set(struct yaml_node *map, const char *key, int line, struct yaml_node *value,
+	     struct err *e)
+{
+	struct yaml_pair *pair = pair_find(map, key);
+
+	if (!pair)
+		return pair_append(map, key, line, value, e);
+	pair->line = line;
+	pair->value = value;
+	return 0;
+}
+
+int yaml_append(struct yaml_node *list, struct yaml_node *value, struct err *e)
+{
+	struct yaml_node **grown =
+		reallocarray(list->items, list->n + 1, sizeof(struct yaml_node *));
+
+	if (!grown)
+		return err_errno(e, ENOMEM, "%s", list->doc->file);
+	list->items = grown;
+	list->items[list->n++] = value;
+	return 0;
 }
 
 /* Works the merge keys of a finished map in: one mapping, or a list of them. */
@@ -135,6 +168,11 @@ static int merge_map(struct builder *b, struct yaml_node *map, const struct yaml
 	if (from->kind != YAML_MAP)
 		return yaml_err(b->doc, from->line, "<<", e,
 				"a merge key takes a mapping or a list of mappings");
+	b->merged += from->n;
+	if (b->merged > YAML_MERGED_MAX)
+		return yaml_err(b->doc, map->line, "<<", e,
+				"the merges of this file stand for more than %d keys",
+				YAML_MERGED_MAX);
 	for (size_t i = 0; r == 0 && i < from->n; i++)
 		if (!pair_find(map, from->pairs[i].key))
 			r = pair_add(b, map, from->pairs[i].key, from->pairs[i].line,
@@ -165,7 +203,6 @@ static int place(struct builder *b, struct yaml_node *value, struct err *e)
 {
 	struct yaml_node *top = b->depth ? b->stack[b->depth - 1] : NULL;
 	char **key = b->depth ? &b->keys[b->depth - 1] : NULL;
-	struct yaml_node **grown;
 	int r;
 
 	if (!top) {
@@ -173,12 +210,8 @@ static int place(struct builder *b, struct yaml_node *value, struct err *e)
 		return 0;
 	}
 	if (top->kind == YAML_LIST) {
-		grown = reallocarray(top->items, top->n + 1, sizeof(struct yaml_node *));
-		if (!grown)
-			return err_errno(e, ENOMEM, "%s", b->doc->file);
-		top->items = grown;
-		top->items[top->n++] = value;
-		return add_weight(b, top, value, e);
+		r = yaml_append(top, value, e);
+		return r < 0 ? r : add_weight(b, top, value, e);
 	}
 	if (!*key) {
 		if (value->kind != YAML_SCALAR)
@@ -219,17 +252,33 @@ static int on_alias(struct builder *b, const yaml_event_t *ev, int line, struct 
 	return place(b, node, e);
 }
 
+/* Only the core schema's tags mean something here; a text that is named one is no number. */
+static int check_tag(struct builder *b, const yaml_char_t *tag, int line, struct err *e)
+{
+	static const char core[] = "tag:yaml.org,2002:";
+	static const char *const names[] = { "str", "int", "float", "bool", "null", "map", "seq" };
+
+	if (!tag || str_eq((const char *)tag, "!"))
+		return 0;
+	for (size_t i = 0; str_starts((const char *)tag, core) && i < ARRAY_SIZE(names); i++)
+		if (str_eq((const char *)tag + strlen(core), names[i]))
+			return 0;
+	return yaml_err(b->doc, line, NULL, e, "the tag %s is not supported", (const char *)tag);
+}
+
 static int on_scalar(struct builder *b, const yaml_event_t *ev, int line, struct err *e)
 {
 	const char *text = (const char *)ev->data.scalar.value;
-	struct yaml_node *n = node_new(b, YAML_SCALAR, line, e);
+	struct yaml_node *n = yaml_node_new(b->doc, YAML_SCALAR, line, e);
 	int r;
 
 	if (!n)
 		return -e->code;
 	if (strlen(text) != ev->data.scalar.length)
 		return yaml_err(b->doc, line, NULL, e, "a text must not contain a NUL character");
-	n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+	if (check_tag(b, ev->data.scalar.tag, line, e) < 0)
+		return -EINVAL;
+	n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !ev->data.scalar.tag;
 	n->text = str_dup(text);
 	if (!n->text)
 		return err_errno(e, ENOMEM, "%s", b->doc->file);
@@ -237,16 +286,18 @@ static int on_scalar(struct builder *b, const yaml_event_t *ev, int line, struct
 	return r < 0 ? r : place(b, n, e);
 }
 
-static int on_begin(struct builder *b, enum yaml_kind kind, const yaml_char_t *name, int line,
-		    struct err *e)
+static int on_begin(struct builder *b, enum yaml_kind kind, const yaml_char_t *name,
+		    const yaml_char_t *tag, int line, struct err *e)
 {
 	struct yaml_node *n;
-	int r;
+	int r = check_tag(b, tag, line, e);
 
+	if (r < 0)
+		return r;
 	if (b->depth == YAML_DEPTH_MAX)
 		return yaml_err(b->doc, line, NULL, e, "nested deeper than %d levels",
 				YAML_DEPTH_MAX);
-	n = node_new(b, kind, line, e);
+	n = yaml_node_new(b->doc, kind, line, e);
 	if (!n)
 		return -e->code;
 	n->open = true;
@@ -281,9 +332,11 @@ static int on_event(struct builder *b, const yaml_event_t *ev, struct err *e)
 	case YAML_SCALAR_EVENT:
 		return on_scalar(b, ev, line, e);
 	case YAML_SEQUENCE_START_EVENT:
-		return on_begin(b, YAML_LIST, ev->data.sequence_start.anchor, line, e);
+		return on_begin(b, YAML_LIST, ev->data.sequence_start.anchor,
+				ev->data.sequence_start.tag, line, e);
 	case YAML_MAPPING_START_EVENT:
-		return on_begin(b, YAML_MAP, ev->data.mapping_start.anchor, line, e);
+		return on_begin(b, YAML_MAP, ev->data.mapping_start.anchor,
+				ev->data.mapping_start.tag, line, e);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
 		return on_end(b, e);
@@ -318,7 +371,7 @@ static int build(struct builder *b, struct err *e)
 		yaml_event_delete(&ev);
 	}
 	if (r == 0 && (!b->doc->root || yaml_is_null(b->doc->root))) {
-		b->doc->root = node_new(b, YAML_MAP, 1, e);
+		b->doc->root = yaml_node_new(b->doc, YAML_MAP, 1, e);
 		r = b->doc->root ? 0 : -e->code;
 	}
 	return r;
@@ -336,7 +389,7 @@ int yaml_parse(const char *text, size_t len, const char *file, struct yaml_doc *
 		return err_errno(e, ENOMEM, "%s", file);
 	if (len > YAML_SIZE_MAX) {
 		yaml_parser_delete(&b.parser);
-		return err_set(e, EFBIG, "%s: larger than %d bytes", file, YAML_SIZE_MAX);
+		return err_set(e, EFBIG, "%s:1: larger than %d bytes", file, YAML_SIZE_MAX);
 	}
 	yaml_parser_set_input_string(&b.parser, (const unsigned char *)text, len);
 	r = build(&b, e);

@@ -6,7 +6,8 @@
  * so a file of nested aliases ("billion laughs") costs nothing here; its expanded size is counted
  * and refused above YAML_WEIGHT_MAX, so that walking the tree is bounded too. Duplicate keys,
  * aliases to a node that is still open, several documents and other tags than the core schema's are
- * errors. Errors read "FILE:LINE: what".
+ * errors. Errors read "FILE:LINE: what". A node knows its document, so that a tree may be put
+ * together from several files (compose's extends) and errors still name the right one.
  *
  * Users: settings.c (system.yaml), manifest/ (compose files).
  */
@@ -26,6 +27,7 @@ enum {
 	YAML_NODES_MAX = 100000,
 	YAML_KEYS_MAX = 4096, /* of one mapping: they are compared one by one */
 	YAML_WEIGHT_MAX = 1000000, /* nodes when every alias is written out */
+	YAML_MERGED_MAX = 50000, /* keys that merges (<<) look at in one file */
 };
 
 enum yaml_kind { YAML_SCALAR, YAML_MAP, YAML_LIST };
@@ -39,11 +41,13 @@ struct yaml_pair {
 struct yaml_node {
 	enum yaml_kind kind;
 	int line; /* from 1 */
+	const struct yaml_doc *doc;
 	const char *text; /* scalar */
 	bool plain; /* scalar written without quotes: may mean null, a boolean or a number */
 	struct yaml_pair *pairs; /* map */
 	struct yaml_node **items; /* list */
 	size_t n;
+	bool seen; /* for who walks the tree: a node of several aliases is one */
 	/* internal */
 	size_t weight;
 	bool open;
@@ -51,6 +55,7 @@ struct yaml_node {
 
 struct yaml_doc {
 	char *file; /* as it stands in errors */
+	const char *name; /* for the caller: a copy that lives as long as it wants */
 	struct yaml_node *root; /* an empty file has an empty map */
 	struct yaml_node **nodes; /* all, for freeing */
 	size_t n_nodes;
@@ -71,6 +76,14 @@ bool yaml_is_null(const struct yaml_node *n);
 int yaml_bool(const struct yaml_node *n, bool *ret);
 /* A whole number (plain or quoted). -EINVAL, -ERANGE, without a text. */
 int yaml_i64(const struct yaml_node *n, int64_t *ret);
+
+/* New nodes of a document, for trees that are put together: they may hold nodes of other documents,
+ * which must then live as long. NULL on failure, with e. */
+struct yaml_node *yaml_node_new(struct yaml_doc *doc, enum yaml_kind kind, int line, struct err *e);
+/* Adds or replaces; `line` is the key's. Weights are not counted. */
+int yaml_set(struct yaml_node *map, const char *key, int line, struct yaml_node *value,
+	     struct err *e);
+int yaml_append(struct yaml_node *list, struct yaml_node *value, struct err *e);
 
 /* "FILE:LINE: path: text", -EINVAL. path may be NULL. */
 int yaml_err(const struct yaml_doc *doc, int line, const char *path, struct err *e, const char *fmt,

@@ -26,7 +26,7 @@ static const struct {
 	[WAIT_BODY] = { HTTP_BODY_MS, true },
 	[WAIT_REPLY] = { HTTP_REPLY_MS, true },
 	[WAIT_STREAM] = { HTTP_STREAM_MS, true },
-	[WAIT_LINGER] = { HTTP_LINGER_MS, false },
+	[WAIT_LINGER] = { HTTP_LINGER_MS, true },
 };
 
 void conn_kick(struct http_conn *c)
@@ -324,7 +324,8 @@ static int input(struct http_conn *c)
 }
 
 /* After our end: reads what the peer still sends, so that closing does not destroy our last
- * bytes. */
+ * bytes: a client that sends all of its body before it reads (an archive that was refused at its
+ * first entry) is to see the answer. */
 static int discard(struct http_conn *c)
 {
 	for (int i = 0; i < READS_PER_TURN; i++) {
@@ -334,6 +335,10 @@ static int discard(struct http_conn *c)
 			return 0;
 		if (n <= 0)
 			return -ECONNRESET;
+		c->discarded += (size_t)n;
+		if (c->discarded > HTTP_LINGER_MAX)
+			return -ECONNRESET;
+		c->progress = true;
 	}
 	return 0;
 }

@@ -78,6 +78,7 @@ struct http_conn {
 	bool peer_closed; /* the same by epoll, while nothing is read */
 	bool ending; /* no further request; close when `out` is empty */
 	bool write_ended; /* lingering: our end was sent */
+	size_t discarded; /* bytes read since then */
 	bool progress; /* bytes moved since the timer was set */
 	bool broken; /* close at once */
 };

@@ -54,7 +54,8 @@ enum {
 	HTTP_BODY_MS = 60000, /* without any byte of a body that is wanted */
 	HTTP_REPLY_MS = 60000, /* without progress while the client does not read an answer */
 	HTTP_STREAM_MS = 300000, /* the same for a stream whose queue is not empty */
-	HTTP_LINGER_MS = 2000, /* for the client to close after our end */
+	HTTP_LINGER_MS = 2000, /* after our end, without any byte of the client's or its end */
+	HTTP_LINGER_MAX = 64 << 20, /* bytes of a client that goes on to send after our end */
 };
 
 enum http_route_flags {

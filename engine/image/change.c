@@ -371,13 +371,133 @@ static int do_onbuild(struct change *c, const char *args, struct err *e)
 	return add(&c->cfg->on_build, args, e);
 }
 
+/* ---- HEALTHCHECK ---- */
+
+enum { HEALTH_LEAST = 1000000 }; /* ns: moby's container.MinimumDuration */
+
+static const struct health_flag {
+	const char *name;
+	size_t offset;
+	bool number; /* else a duration */
+} health_flags[] = {
+	{ "interval", offsetof(struct image_health, interval), false },
+	{ "timeout", offsetof(struct image_health, timeout), false },
+	{ "start-period", offsetof(struct image_health, start_period), false },
+	{ "start-interval", offsetof(struct image_health, start_interval), false },
+	{ "retries", offsetof(struct image_health, retries), true },
+};
+
+static int health_value(const struct health_flag *flag, const char *text, struct image_health *h,
+			struct err *e)
+{
+	int64_t *to = (int64_t *)((char *)h + flag->offset);
+
+	if (flag->number) {
+		if (str_to_i64(text, to) < 0 || *to > INT32_MAX)
+			return err_set(e, EINVAL, "--retries: \"%.60s\" is no number", text);
+		return *to >= 0 ? 0
+				: err_set(e, EINVAL, "--retries cannot be negative (%.60s)", text);
+	}
+	if (str_to_duration(text, to) < 0)
+		return err_set(e, EINVAL, "time: invalid duration \"%.60s\"", text);
+	if (*to < 0 || (*to > 0 && *to < HEALTH_LEAST))
+		return err_set(e, EINVAL, "Interval \"%s\" cannot be less than 1ms", flag->name);
+	return 0;
+}
+
+/* "--interval=5s" and its like in front, each once; *args goes behind them. */
+static int health_options(const char **args, struct image_health *h, struct err *e)
+{
+	unsigned seen = 0;
+
+	while (str_starts(*args, "--")) {
+		size_t len = strcspn(*args, " \t"), i;
+		char word[128], *equals;
+		int r;
+
+		if (len - 2 >= sizeof(word))
+			return err_set(e, EINVAL, "Unknown flag: %.60s", *args + 2);
+		memcpy(word, *args + 2, len - 2);
+		word[len - 2] = '\0';
+		equals = strchr(word, '=');
+		if (equals)
+			*equals = '\0';
+		for (i = 0; i < ARRAY_SIZE(health_flags); i++)
+			if (str_eq(word, health_flags[i].name))
+				break;
+		if (i == ARRAY_SIZE(health_flags))
+			return err_set(e, EINVAL, "Unknown flag: %.60s", word);
+		if (!equals)
+			return err_set(e, EINVAL, "Missing a value on flag: %s", word);
+		if (seen & 1u << i)
+			return err_set(e, EINVAL, "Duplicate flag specified: %s", word);
+		seen |= 1u << i;
+		r = health_value(&health_flags[i], equals + 1, h, e);
+		if (r < 0)
+			return r;
+		*args += len + strspn(*args + len, " \t");
+	}
+	return 0;
+}
+
+/* "CMD ..." as a JSON array or a line for the shell, or "NONE". */
+static int health_test(const struct change *c, const char *args, char ***ret, struct err *e)
+{
+	_cleanup_(strv_free) char **words = NULL;
+	size_t len = strcspn(args, " \t");
+	const char *rest = args + len + strspn(args + len, " \t");
+	int r;
+
+	if (len == strlen("NONE") && strncasecmp(args, "NONE", len) == 0)
+		return *rest ? err_set(e, EINVAL, "HEALTHCHECK NONE takes no arguments")
+			     : add(ret, "NONE", e);
+	if (len != strlen("CMD") || strncasecmp(args, "CMD", len) != 0)
+		return err_set(e, EINVAL, "Unknown type \"%.*s\" in HEALTHCHECK (try CMD)",
+			       (int)MIN(len, (size_t)60), args);
+	r = json_words(rest, &words, e);
+	if (r < 0)
+		return r;
+	if (r > 0 ? strv_len(words) == 0 : !*rest)
+		return err_set(e, EINVAL, "Missing command after %s CMD", c->name);
+	if (r == 0)
+		return (r = add(ret, "CMD-SHELL", e)) < 0 ? r : add(ret, rest, e);
+	r = add(ret, "CMD", e);
+	for (size_t i = 0; r == 0 && i < strv_len(words); i++)
+		r = add(ret, words[i], e);
+	return r;
+}
+
+static int do_healthcheck(struct change *c, const char *args, struct err *e)
+{
+	struct image_health *h = calloc(1, sizeof(*h)), *old = c->cfg->health;
+	int r = h ? health_options(&args, h, e) : err_set(e, ENOMEM, "out of memory");
+
+	if (r == 0)
+		r = health_test(c, args, &h->test, e);
+	if (r == 0) {
+		c->cfg->health = h;
+		h = old;
+	}
+	if (h)
+		strv_free(h->test);
+	free(h);
+	return r;
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(struct change *c, const char *args, struct err *e);
 } instructions[] = {
-	{ "CMD", do_cmd },	   { "ENTRYPOINT", do_entrypoint }, { "ENV", do_env },
-	{ "EXPOSE", do_expose },   { "LABEL", do_label },	    { "ONBUILD", do_onbuild },
-	{ "USER", do_user },	   { "STOPSIGNAL", do_stopsignal }, { "VOLUME", do_volume },
+	{ "CMD", do_cmd },
+	{ "ENTRYPOINT", do_entrypoint },
+	{ "ENV", do_env },
+	{ "EXPOSE", do_expose },
+	{ "HEALTHCHECK", do_healthcheck },
+	{ "LABEL", do_label },
+	{ "ONBUILD", do_onbuild },
+	{ "USER", do_user },
+	{ "STOPSIGNAL", do_stopsignal },
+	{ "VOLUME", do_volume },
 	{ "WORKDIR", do_workdir },
 };
 
@@ -402,8 +522,8 @@ static int do_line(struct change *c, char *line, struct err *e)
 		return instructions[i].fn(c, args, e);
 	}
 	return err_set(e, EINVAL,
-		       "%.40s is not a valid change command: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, "
-		       "ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR are",
+		       "%.40s is not a valid change command: CMD, ENTRYPOINT, ENV, EXPOSE, "
+		       "HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR are",
 		       line);
 }
 

@@ -265,27 +265,45 @@ static int move_image(struct image_job *job, const struct plan_image *img, struc
 
 /* ---- records ---- */
 
+/* A name with a digest belongs to one image: with an index's digest it may have been another
+ * platform's. */
+static int add_digest_name(struct images *s, struct stored *st, const char *text, struct err *e)
+{
+	struct stored *old = map_get(&s->by_name, text);
+
+	if (old == st)
+		return 0;
+	if (old && record_remove_digest(s, old, text, e) < 0)
+		return e ? -e->code : -EIO;
+	if (strv_add(&st->digest_names, text) < 0 || map_put(&s->by_name, text, st, NULL) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}
+
 static int add_digest_names(struct images *s, struct stored *st, const struct plan_image *img,
 			    struct err *e)
 {
 	char text[REF_TEXT_MAX];
 	struct ref ref;
+	int r = 0;
 
-	for (size_t i = 0; img->manifest[0] && i < strv_len(img->names); i++) {
+	for (size_t i = 0; r == 0 && i < strv_len(img->digest_names); i++)
+		r = add_digest_name(s, st, img->digest_names[i], e);
+	for (size_t i = 0;
+	     r == 0 && img->manifest[0] && !img->digest_names && i < strv_len(img->names); i++) {
 		if (ref_parse(img->names[i], &ref, NULL) < 0)
 			continue;
 		ref.tag[0] = '\0';
 		(void)str_copy(ref.digest, sizeof(ref.digest), img->manifest);
 		ref_format(&ref, text);
-		if (map_get(&s->by_name, text) == st)
-			continue;
-		if (strv_add(&st->digest_names, text) < 0 ||
-		    map_put(&s->by_name, text, st, NULL) < 0)
-			return err_set(e, ENOMEM, "out of memory");
+		r = add_digest_name(s, st, text, e);
 	}
-	if (img->manifest[0] && str_set(&st->image.manifest, img->manifest) < 0)
-		return err_set(e, ENOMEM, "out of memory");
-	return record_familiar(st) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+	free(take_ptr(st->manifest_type)); /* it may be another one now */
+	if (r == 0 && img->manifest[0] && str_set(&st->image.manifest, img->manifest) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r == 0 && record_familiar(st) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	return r;
 }
 
 /* The image in the index, new or known; its record on disk. */
@@ -339,13 +357,15 @@ static int record_names(struct image_job *job, struct stored *st, const struct p
 		r = record_set_name(job->s, st, img->names[i], &old, e);
 		if (r < 0)
 			return r;
+		if (job->committed)
+			continue;
 		(void)ref_parse(img->names[i], &ref, NULL);
 		ref_format_familiar(&ref, text);
 		if ((old && job_change(job, IMAGE_UNTAGGED, old, text) < 0) ||
 		    job_change(job, type, st->image.id, text) < 0)
 			return err_set(e, ENOMEM, "out of memory");
 	}
-	if (strv_len(img->names) == 0 && !job->making &&
+	if (strv_len(img->names) == 0 && !job->making && !job->committed &&
 	    job_change(job, IMAGE_LOADED, st->image.id, NULL) < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	return 0;
@@ -378,6 +398,19 @@ static void undo(struct image_job *job)
 	}
 }
 
+/* An image that came, but none of whose names could be written, is nobody's. */
+static void take_back(struct images *s, struct stored *st)
+{
+	struct err e = { 0 };
+
+	if (strv_len(st->names) > 0)
+		return;
+	if (record_remove_image(s, st, &e) < 0)
+		log_warn("images: %s", err_text(&e));
+	else
+		store_drop(s, st);
+}
+
 static int commit_all(struct image_job *job, struct err *e)
 {
 	struct images *s = job->s;
@@ -391,9 +424,15 @@ static int commit_all(struct image_job *job, struct err *e)
 	if (fsync(s->blobs_fd) < 0 || fsync(s->layers_fd) < 0)
 		return err_errno(e, errno, "cannot sync the image store");
 	for (size_t i = 0; r == 0 && i < job->plan.n_images; i++) {
-		r = record_image(job, &job->plan.images[i], &st, e);
-		if (r == 0)
-			r = record_names(job, st, &job->plan.images[i], e);
+		const struct plan_image *img = &job->plan.images[i];
+		bool known = map_has(&s->by_id, digest_hex(img->id));
+
+		r = record_image(job, img, &st, e);
+		if (r < 0)
+			break;
+		r = record_names(job, st, img, e);
+		if (r < 0 && !known)
+			take_back(s, st);
 	}
 	return r;
 }

@@ -39,6 +39,15 @@ static int check_unique_keys(yyjson_val *object, struct err *e)
 	return 0;
 }
 
+/* A text that ends in the middle for one reader is a different one for another. */
+static int check_text(yyjson_val *value, struct err *e)
+{
+	if (yyjson_is_str(value) && strlen(yyjson_get_str(value)) != yyjson_get_len(value))
+		return err_set(e, EINVAL, "the text \"%.64s\" holds a NUL character",
+			       yyjson_get_str(value));
+	return 0;
+}
+
 static int check_value(yyjson_val *value, int depth, struct err *e)
 {
 	yyjson_val *key, *child;
@@ -54,10 +63,14 @@ static int check_value(yyjson_val *value, int depth, struct err *e)
 		r = check_unique_keys(value, e);
 		if (r < 0)
 			return r;
-		yyjson_obj_foreach(value, i, max, key,
-				   child) if ((r = check_value(child, depth + 1, e)) < 0) return r;
+		yyjson_obj_foreach(value, i, max, key, child)
+		{
+			if ((r = check_text(key, e)) < 0 ||
+			    (r = check_value(child, depth + 1, e)) < 0)
+				return r;
+		}
 	}
-	return 0;
+	return check_text(value, e);
 }
 
 int document_parse(const char *text, size_t len, yyjson_doc **ret_doc, struct err *e)
@@ -215,7 +228,7 @@ int descriptor_read(yyjson_val *value, struct descriptor *ret, struct err *e)
 			       d.digest);
 	if (strlen(d.media_type) >= MEDIA_TYPE_MAX)
 		return err_set(e, EINVAL, "the media type \"%.64s...\" is too long", d.media_type);
-	if (!yyjson_obj_get(value, "size"))
+	if (!yyjson_obj_get(value, "size") || yyjson_is_null(yyjson_obj_get(value, "size")))
 		return err_set(e, EINVAL, "size: missing");
 	r = json_get_u64(value, "size", &size, e);
 	if (r < 0)

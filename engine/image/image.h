@@ -132,12 +132,23 @@ size_t images_count(const struct images *s);
 /* Folders for overlayfs, topmost first, as NULL-terminated vector (strv_free). NULL on ENOMEM. */
 char **image_lower_dirs(const struct image *img);
 
+/* What is shown of an image beside what it is. */
+struct image_view {
+	struct images *images;
+	char *const *tags, *const *digests; /* of these names; in the list only */
+	int64_t containers,
+		shared; /* how many use it; bytes of its layers that others have too; -1:
+				       not counted; in the list only */
+	bool none; /* "<none>:<none>" where there are no names (before 1.43) */
+	bool virtual_size; /* before 1.44 */
+	bool descriptor; /* of its manifest (from 1.48 on) */
+	char *const *users; /* ids of containers: with `Manifests`; NULL: without */
+};
+
 /* The object of GET /images/{name}/json. */
-void image_inspect(const struct image *img, struct json_writer *w);
-/* One element of GET /images/json; containers: how many use it, shared: bytes of its layers that
- * other images have too; -1 when not counted. */
-void image_summary(const struct image *img, int64_t containers, int64_t shared,
-		   struct json_writer *w);
+void image_inspect(const struct image *img, const struct image_view *v, struct json_writer *w);
+/* One element of GET /images/json. */
+void image_summary(const struct image *img, const struct image_view *v, struct json_writer *w);
 /* The array of GET /images/{name}/history. */
 void image_write_history(const struct image *img, struct json_writer *w);
 
@@ -240,6 +251,11 @@ struct image_platform {
 	const char *os, *architecture, *variant;
 };
 
+/* What an image must be to leave the store: of the platform (NULL: any; ENOENT in Docker's words),
+ * its layers' archives kept (EOPNOTSUPP; verb: "saved", "pushed"). */
+int image_check_platform(const struct image *img, const struct image_platform *p, struct err *e);
+int image_check_kept(const struct image *img, const char *verb, struct err *e);
+
 /* Writes the images that `refs` (NULL-terminated) name into one tar, docker-archive and OCI layout
  * at once. A name with a tag gives the image that name, one without a tag all tags that it has, an
  * id none. ENOENT in Docker's words; EOPNOTSUPP when a layer's archive was not kept (a store in
@@ -252,6 +268,17 @@ size_t image_save_read(struct image_save *sv, void *buf, size_t size);
 void image_save_pause(struct image_save *sv, bool paused);
 /* Ends it; done() is not called. Harmless when it is over or never began. */
 void image_save_cancel(struct image_save *sv);
+
+/* What a push sends, in registry/. Opens a blob (a layer's archive, a config): a new descriptor,
+ * and its size. ENOENT once its image has gone. */
+int images_open_blob(struct images *s, const char *digest, int64_t *ret_size, struct err *e);
+/* The manifest (manifest.h) with which the image goes out. The caller frees *ret in any case. */
+struct manifest;
+int images_manifest(struct images *s, const struct image *img, struct manifest *ret, struct err *e);
+/* The repository's name (its tag does not matter) has the image under this digest from now on. */
+struct ref;
+int images_add_digest(struct images *s, const char *id, const struct ref *repository,
+		      const char *digest, struct err *e);
 
 enum { IMAGE_REMOVE_FORCE = 1, IMAGE_REMOVE_NO_PRUNE = 2 };
 /* DELETE /images/{ref}: takes the name away, and the image with its unshared layers when that
@@ -271,5 +298,12 @@ int images_tag(struct images *s, const char *ref, const char *name, struct err *
 int image_unpack_worker(int argc, char **argv); /* `skerryd worker unpack` */
 int image_store_worker(int argc, char **argv); /* `skerryd worker store` */
 int image_save_worker(int argc, char **argv); /* `skerryd worker save` */
+
+/* ---- the check (check.c) ---- */
+
+/* Looks at a store on disk that no engine changes, and prints what it finds. with_recovery:
+ * opens it first as an engine would. Fails only when it cannot look. */
+int image_check(const char *dir, bool with_recovery, size_t *ret_violations, struct err *e);
+int image_check_main(int argc, char **argv); /* `skerryd store-check [--recover] DIR` */
 
 #endif

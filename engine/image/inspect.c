@@ -1,8 +1,8 @@
 /*
- * Images as the API shows them: inspect, one line of the list, history.
+ * Images as the API shows them: inspect, history. Lines of the list are in summary.c.
  *
- * Field by field after docker-engine-api-1.51.yaml (ImageInspect, ImageSummary,
- * HistoryResponseItem). Called by api/.
+ * Field by field after docker-engine-api-1.51.yaml (ImageInspect, HistoryResponseItem). Called by
+ * api/.
  */
 #include <string.h>
 
@@ -74,9 +74,9 @@ static void write_health(struct json_writer *w, const struct image_health *h)
 	json_end_object(w);
 }
 
-static void write_config(struct json_writer *w, const struct image_config *c)
+static void write_config(struct json_writer *w, const char *key, const struct image_config *c)
 {
-	json_key(w, "Config");
+	json_key(w, key);
 	json_begin_object(w);
 	json_member_str(w, "User", text_or_empty(c->user));
 	write_set(w, "ExposedPorts", c->exposed_ports);
@@ -132,7 +132,7 @@ static void write_graph_driver(struct json_writer *w, const struct image *img)
 	json_end_object(w);
 }
 
-void image_inspect(const struct image *img, struct json_writer *w)
+void image_inspect(const struct image *img, const struct image_view *v, struct json_writer *w)
 {
 	json_begin_object(w);
 	json_member_str(w, "Id", img->id);
@@ -143,7 +143,10 @@ void image_inspect(const struct image *img, struct json_writer *w)
 	json_member_str(w, "Created", img->created);
 	json_member_str(w, "DockerVersion", text_or_empty(img->docker_version));
 	json_member_str(w, "Author", text_or_empty(img->author));
-	write_config(w, &img->config);
+	write_config(w, "Config", &img->config);
+	/* Docker has ended it with 1.45; docker-compose 1.29, which speaks the newest version
+	 * that it finds, looks there for volumes and fails without. */
+	write_config(w, "ContainerConfig", &img->config);
 	json_member_str(w, "Architecture", text_or_empty(img->architecture));
 	if (!str_empty(img->variant))
 		json_member_str(w, "Variant", img->variant);
@@ -151,6 +154,8 @@ void image_inspect(const struct image *img, struct json_writer *w)
 	if (!str_empty(img->os_version))
 		json_member_str(w, "OsVersion", img->os_version);
 	json_member_i64(w, "Size", img->size);
+	if (v->virtual_size)
+		json_member_i64(w, "VirtualSize", img->size);
 	write_graph_driver(w, img);
 	json_key(w, "RootFS");
 	json_begin_object(w);
@@ -166,22 +171,7 @@ void image_inspect(const struct image *img, struct json_writer *w)
 	json_key(w, "LastTagTime");
 	json_time(w, img->loaded_ns);
 	json_end_object(w);
-	json_end_object(w);
-}
-
-void image_summary(const struct image *img, int64_t containers, int64_t shared,
-		   struct json_writer *w)
-{
-	json_begin_object(w);
-	json_member_str(w, "Id", img->id);
-	json_member_str(w, "ParentId", "");
-	write_strv(w, "RepoTags", img->tags);
-	write_strv(w, "RepoDigests", img->digests);
-	json_member_i64(w, "Created", img->created_ns / 1000000000);
-	json_member_i64(w, "Size", img->size);
-	json_member_i64(w, "SharedSize", shared);
-	write_labels(w, &img->config.labels);
-	json_member_i64(w, "Containers", containers);
+	image_write_manifest(img, v, w);
 	json_end_object(w);
 }
 

@@ -25,11 +25,34 @@ void job_request_write(const struct job_request *req, struct buf *out)
 	json_begin_object(&w);
 	json_member_str(&w, "wanted", req->wanted);
 	json_member_bool(&w, "layer", req->layer);
+	if (req->layer) {
+		json_member_u64(&w, "number", req->number);
+		json_member_str(&w, "digest", req->digest);
+		json_member_str(&w, "diff_id", req->diff_id);
+		json_member_i64(&w, "size", req->size);
+	}
 	json_member_bool(&w, "keep", req->keep);
 	json_member_bool(&w, "no_sandbox", req->no_sandbox);
 	json_key(&w, "limits");
 	image_limits_write(&req->limits, &w);
 	json_end_object(&w);
+}
+
+static int read_promise(yyjson_val *root, struct job_request *req, struct err *e)
+{
+	const char *digest = "", *diff_id = "";
+	uint64_t number = 0;
+	int r;
+
+	req->size = -1;
+	if ((r = json_get_u64(root, "number", &number, e)) < 0 ||
+	    (r = json_get_i64(root, "size", &req->size, e)) < 0 ||
+	    (r = json_get_text(root, "digest", &digest, e)) < 0 ||
+	    (r = json_get_text(root, "diff_id", &diff_id, e)) < 0 ||
+	    (r = str_copy(req->digest, sizeof(req->digest), digest)) < 0)
+		return r;
+	req->number = (size_t)number;
+	return str_copy(req->diff_id, sizeof(req->diff_id), diff_id);
 }
 
 int job_request_read(yyjson_val *root, struct job_request *ret, struct err *e)
@@ -42,6 +65,7 @@ int job_request_read(yyjson_val *root, struct job_request *ret, struct err *e)
 	if ((r = json_get_text(root, "wanted", &wanted, e)) < 0 ||
 	    (r = str_copy(req.wanted, sizeof(req.wanted), wanted)) < 0 ||
 	    (r = json_get_bool(root, "layer", &req.layer, e)) < 0 ||
+	    (r = read_promise(root, &req, e)) < 0 ||
 	    (r = json_get_bool(root, "keep", &req.keep, e)) < 0 ||
 	    (r = json_get_bool(root, "no_sandbox", &req.no_sandbox, e)) < 0 ||
 	    (r = json_get_object(root, "limits", &limits, e)) < 0 ||

@@ -38,7 +38,11 @@ struct job_request {
 	/* unpack only an archive that holds this ("docker.io/library/a:1", "...@sha256:...",
 	 * "sha256:..."), else just tell what it holds; "": unpack whatever it is */
 	char wanted[REF_TEXT_MAX];
-	bool layer; /* the archive is that of one layer, whatever its digests are */
+	bool layer; /* the archive is that of one layer */
+	size_t number; /* of its folder, */
+	char digest[DIGEST_TEXT_MAX],
+		diff_id[DIGEST_TEXT_MAX]; /* and what is promised of it; "": */
+	int64_t size; /* and -1: whatever they are */
 	bool keep; /* layers' archives go to blobs/ too */
 	bool no_sandbox;
 	struct image_limits limits;

@@ -40,6 +40,18 @@ static int finish(const struct layer_request *req, struct tap *blob, struct tap 
 	return check_promises(req, o, e);
 }
 
+/* What cannot be unpacked may be something else than was promised: then that is what is wrong. */
+static int blame(const struct layer_request *req, struct tap *blob, int r, struct err *e)
+{
+	char digest[DIGEST_TEXT_MAX];
+
+	if ((r != -EINVAL && r != -EBADMSG) || str_empty(req->digest) ||
+	    source_drain(&blob->source, NULL) < 0 || digest_finish(&blob->digester, digest) < 0 ||
+	    str_eq(digest, req->digest))
+		return r;
+	return err_set(e, EINVAL, "the blob has the digest %s, expected %s", digest, req->digest);
+}
+
 int layer_unpack(const struct layer_request *req, struct layer_outcome *ret, struct err *e)
 {
 	_cleanup_(unpacker_free) struct unpacker *unpacker = NULL;
@@ -58,7 +70,7 @@ int layer_unpack(const struct layer_request *req, struct layer_outcome *ret, str
 	blob.data = req->data;
 	r = unpacker_open(&blob.source, req->limits->memory / 2, &unpacker, e);
 	if (r < 0)
-		return r;
+		return blame(req, &blob, r, e);
 	o.compression = unpacker_compression(unpacker);
 	tap_init(&plain, unpacker_source(unpacker), o.compression != COMPRESSION_NONE);
 	plain.max = req->limits->layer_bytes;
@@ -68,8 +80,9 @@ int layer_unpack(const struct layer_request *req, struct layer_outcome *ret, str
 	r = extract_layer(&plain.source, &cfg, &tree, e);
 	if (r == 0)
 		r = source_drain(&plain.source, e);
-	if (r == 0)
-		r = finish(req, &blob, &plain, &o, e);
+	if (r < 0)
+		return blame(req, &blob, r, e);
+	r = finish(req, &blob, &plain, &o, e);
 	if (r < 0)
 		return r;
 	o.bytes = tree.bytes;

@@ -78,6 +78,8 @@ void job_free(struct image_job *job)
 	making_free(job->making);
 	fd_close(job->dir);
 	fd_close(job->archive);
+	if (job->over)
+		job->over(job);
 	free(job);
 }
 
@@ -136,8 +138,7 @@ static void on_cleaned(struct worker *w, int code, yyjson_val *result, const str
 	job_done(job, job->result, &job->why);
 }
 
-/* Removes what the job made, then tells its error. */
-static void job_fail(struct image_job *job, int r, const struct err *e)
+void job_fail(struct image_job *job, int r, const struct err *e)
 {
 	job->result = r;
 	job->why = *e;
@@ -158,6 +159,8 @@ static void tell_loaded(struct image_job *job)
 	struct image_op *op = job->op;
 	char text[REF_TEXT_MAX + 64];
 
+	if (job->committed)
+		job->committed(job);
 	for (size_t i = 0; op && op->progress && i < job->n_changes; i++) {
 		const struct image_change *c = &job->changes[i];
 
@@ -195,7 +198,7 @@ static void on_finished(struct worker *w, int code, yyjson_val *result, const st
 	job_done(job, 0, NULL);
 }
 
-static int start_finish(struct image_job *job, struct err *e)
+int job_finish(struct image_job *job, struct err *e)
 {
 	_cleanup_(buf_free) struct buf request = BUF_INIT(WORKER_BODY_MAX);
 	const struct fd_map fds[] = { { FINISH_FD_STORE, job->s->dir_fd } };
@@ -233,7 +236,7 @@ static void on_unpacked(struct worker *w, int code, yyjson_val *result, const st
 	if (r == 0 && job->making)
 		r = making_plan(job, &e);
 	if (r == 0)
-		r = start_finish(job, &e);
+		r = job_finish(job, &e);
 	if (r < 0)
 		job_fail(job, r, &e);
 }
@@ -256,7 +259,7 @@ static void on_progress(struct worker *w, yyjson_val *body)
 							     .total = total });
 }
 
-static int make_folder(struct image_job *job, struct err *e)
+int job_make_folder(struct image_job *job, struct err *e)
 {
 	char name[64];
 	int r = trash_name(name, e);
@@ -276,7 +279,7 @@ static int start_unpack(struct image_job *job, struct err *e)
 {
 	_cleanup_(buf_free) struct buf request = BUF_INIT(WORKER_BODY_MAX);
 	struct fd_map fds[2] = { { JOB_FD_DIR, -1 }, { JOB_FD_LAYERS, job->s->layers_fd } };
-	int r = make_folder(job, e);
+	int r = job_make_folder(job, e);
 
 	if (r < 0)
 		return r;

@@ -234,5 +234,6 @@ int images_make(struct images *s, int fd, const struct image_make *from, struct 
 	}
 	job->making = m;
 	job->request.layer = true;
+	job->request.size = -1;
 	return 0;
 }

@@ -20,6 +20,7 @@ static void image_clear(struct plan_image *img)
 	free(img->layers);
 	free(img->config_name);
 	strv_free(img->names);
+	strv_free(img->digest_names);
 	*img = (struct plan_image){ 0 };
 }
 

@@ -34,6 +34,7 @@ struct plan_image {
 	char *config_name; /* in the bundle */
 	char manifest[DIGEST_TEXT_MAX]; /* "" when the archive has none for it */
 	char **names; /* normalised, with tag; may be NULL */
+	char **digest_names; /* normalised "name@sha256:..."; NULL: the names with `manifest` */
 	struct plan_layer *layers; /* base first */
 	size_t n_layers;
 };

@@ -20,7 +20,7 @@
 
 enum { ESCAPED_MAX = 200 }; /* longer names are filed by their hash: NAME_MAX is 255 */
 
-static int name_file(char file[NAME_MAX + 1], const char *name)
+int record_name_file(char file[NAME_MAX + 1], const char *name)
 {
 	_cleanup_(buf_free) struct buf b = BUF_INIT(4 * REF_TEXT_MAX);
 	char digest[DIGEST_TEXT_MAX];
@@ -150,7 +150,7 @@ static int write_name(struct images *s, const struct stored *st, const char *nam
 	char file[NAME_MAX + 1];
 	struct json_writer w;
 
-	if (name_file(file, name) < 0)
+	if (record_name_file(file, name) < 0)
 		return err_set(e, EINVAL, "the name \"%.200s\" cannot be stored", name);
 	json_writer_init(&w, &b);
 	json_begin_object(&w);
@@ -190,7 +190,7 @@ int record_remove_name(struct images *s, struct stored *st, const char *name, st
 	char file[NAME_MAX + 1];
 	int r;
 
-	if (name_file(file, name) < 0)
+	if (record_name_file(file, name) < 0)
 		return err_set(e, EINVAL, "the name \"%.200s\" cannot be stored", name);
 	r = state_remove(s->refs_fd, file, e);
 	if (r < 0)
@@ -198,6 +198,22 @@ int record_remove_name(struct images *s, struct stored *st, const char *name, st
 	if (map_get(&s->by_name, name) == st)
 		map_remove(&s->by_name, name);
 	list_remove_text(st->names, name);
+	return record_familiar(st) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+}
+
+int record_add_digest(struct images *s, struct stored *st, const char *name, struct err *e)
+{
+	int r;
+
+	if (strv_add(&st->digest_names, name) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	r = record_write_image(s, st, e);
+	if (r == 0 && map_put(&s->by_name, name, st, NULL) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r < 0) {
+		list_remove_text(st->digest_names, name);
+		return r;
+	}
 	return record_familiar(st) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
 }
 
@@ -262,7 +278,7 @@ static int read_name(struct images *s, const char *stem, yyjson_val *root, struc
 	    (r = json_get_text(root, "image", &id, e)) < 0 || (r = ref_parse(name, &ref, e)) < 0)
 		return r;
 	ref_format(&ref, clean);
-	if (!str_eq(clean, name) || name_file(file, name) < 0 ||
+	if (!str_eq(clean, name) || record_name_file(file, name) < 0 ||
 	    strncmp(file, stem, strlen(stem)) != 0 || !str_eq(file + strlen(stem), STATE_SUFFIX))
 		return err_set(e, EBADMSG, "it does not fit its file name");
 	st = digest_valid(id) ? map_get(&s->by_id, digest_hex(id)) : NULL;

@@ -8,7 +8,8 @@
  * container).
  *
  * In the reverse order of a load: names, the image's record, then blobs, then layers that no other
- * image uses (renamed into tmp/, removed by the store worker). done() comes when the space is free.
+ * image uses (renamed into tmp/, removed by the store worker). An image that goes is only unlinked,
+ * nothing of it is written anew, so this works on a full disk. done() comes when the space is free.
  * Called by api/ through image.h.
  */
 #include <fcntl.h>
@@ -96,15 +97,33 @@ static int remove_digests_of(struct removal *rm, const char *name, struct err *e
 	return r;
 }
 
-static int remove_all_names(struct removal *rm, struct err *e)
+static int remove_tags(struct removal *rm, struct err *e)
 {
 	int r = 0;
 
 	while (r == 0 && strv_len(rm->st->names) > 0)
 		r = remove_name(rm, rm->st->names[0], e);
+	return r;
+}
+
+static int remove_all_names(struct removal *rm, struct err *e)
+{
+	int r = remove_tags(rm, e);
+
 	while (r == 0 && strv_len(rm->st->digest_names) > 0)
 		r = remove_name(rm, rm->st->digest_names[0], e);
 	return r;
+}
+
+/* The digests of an image that goes: they are in its record, and go with it. */
+static int tell_digests(struct removal *rm, struct err *e)
+{
+	char *const *digests = rm->st->image.digests;
+
+	for (size_t i = 0; i < strv_len(digests); i++)
+		if (job_change(&rm->job, IMAGE_UNTAGGED, rm->st->image.id, digests[i]) < 0)
+			return err_set(e, ENOMEM, "out of memory");
+	return 0;
 }
 
 /* ---- content ---- */
@@ -147,7 +166,9 @@ static int remove_image(struct removal *rm, struct err *e)
 	}
 	if (r < 0)
 		return err_set(e, ENOMEM, "out of memory");
-	r = remove_all_names(rm, e);
+	r = remove_tags(rm, e);
+	if (r == 0)
+		r = tell_digests(rm, e);
 	if (r == 0)
 		r = record_remove_image(rm->job.s, rm->st, e);
 	if (r < 0)
@@ -181,6 +202,8 @@ static int remove_by_name(struct removal *rm, const char *shown, const char *use
 			       "conflict: unable to remove repository reference \"%.200s\" (must "
 			       "force) - container %.12s is using its referenced image %.12s",
 			       shown, user, digest_hex(rm->st->image.id));
+	if (!user && !strchr(rm->name, '@') && is_single(rm->st))
+		return remove_image(rm, e);
 	r = remove_name(rm, rm->name, e);
 	if (r == 0 && !strchr(rm->name, '@'))
 		r = remove_digests_of(rm, rm->name, e);

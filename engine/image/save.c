@@ -113,7 +113,7 @@ static bool part_fits(const char *asked, const char *have)
 	return str_empty(asked) || str_eq(asked, have ? have : "");
 }
 
-static int check_platform(const struct image *img, const struct image_platform *p, struct err *e)
+int image_check_platform(const struct image *img, const struct image_platform *p, struct err *e)
 {
 	if (!p || (part_fits(p->os, img->os) && part_fits(p->architecture, img->architecture) &&
 		   part_fits(p->variant, img->variant)))
@@ -124,16 +124,15 @@ static int check_platform(const struct image *img, const struct image_platform *
 		       img->id, p->os ? p->os : "", p->architecture ? p->architecture : "");
 }
 
-static int check_layers(const struct image *img, struct err *e)
+int image_check_kept(const struct image *img, const char *verb, struct err *e)
 {
 	for (size_t i = 0; i < img->n_layers; i++)
 		if (!img->layers[i].blob_kept)
-			return err_set(
-				e, EOPNOTSUPP,
-				"image %.19s cannot be saved: the archive of its layer %s was "
-				"not kept, because the images of this machine lie in memory "
-				"(with a disk they would be kept)",
-				img->id, img->layers[i].diff_id);
+			return err_set(e, EOPNOTSUPP,
+				       "image %.19s cannot be %s: the archive of its layer %s was "
+				       "not kept, because the images of this machine lie in memory "
+				       "(with a disk they would be kept)",
+				       img->id, verb, img->layers[i].diff_id);
 	return 0;
 }
 
@@ -177,8 +176,8 @@ static int write_request(struct images *s, struct image_save *sv, const struct c
 	while ((m = map_next(&c->by_id, &at))) {
 		const struct chosen *item = m->value;
 
-		if ((r = check_platform(&item->st->image, platform, e)) < 0 ||
-		    (r = check_layers(&item->st->image, e)) < 0)
+		if ((r = image_check_platform(&item->st->image, platform, e)) < 0 ||
+		    (r = image_check_kept(&item->st->image, "saved", e)) < 0)
 			return r;
 		if (strv_add(&sv->ids, item->st->image.id) < 0)
 			return err_set(e, ENOMEM, "out of memory");

@@ -13,8 +13,8 @@
 
 #include "engine/data/ref.h"
 #include "engine/data/tar_out.h"
-#include "engine/image/document.h"
 #include "engine/image/limits.h"
+#include "engine/image/manifest.h"
 #include "engine/image/plan.h"
 #include "init/base/file.h"
 #include "init/base/map.h"
@@ -40,9 +40,7 @@ struct save_image {
 	char **names;
 	struct save_layer *layers;
 	size_t n_layers;
-	char manifest[DIGEST_TEXT_MAX], media_type[MEDIA_TYPE_MAX];
-	int64_t manifest_size;
-	struct buf text; /* of a manifest that was written here */
+	struct manifest manifest;
 };
 
 struct save {
@@ -88,103 +86,28 @@ static int open_blob(struct save *s, const char *digest, const struct save_blob 
 
 /* ---- manifests ---- */
 
-/* The OCI name of what a layer's archive is; Docker's names mean the same. */
-static const char *layer_type(const char *media_type)
+static int choose_manifest(struct save *s, struct save_image *img, const char *kept, struct err *e)
 {
-	if (str_ends(media_type, "gzip"))
-		return OCI_TYPE "layer.v1.tar+gzip";
-	if (str_ends(media_type, "zstd"))
-		return OCI_TYPE "layer.v1.tar+zstd";
-	if (str_ends(media_type, "xz"))
-		return OCI_TYPE "layer.v1.tar+xz";
-	return OCI_TYPE "layer.v1.tar";
-}
-
-static void write_descriptor(struct json_writer *w, const char *type, const char *digest,
-			     int64_t size)
-{
-	json_begin_object(w);
-	json_member_str(w, "mediaType", type);
-	json_member_str(w, "digest", digest);
-	json_member_i64(w, "size", size);
-	json_end_object(w);
-}
-
-static int make_manifest(struct save_image *img, struct err *e)
-{
-	struct json_writer w;
-
-	img->text = BUF_INIT(IMAGE_DOCUMENT_MAX);
-	json_writer_init(&w, &img->text);
-	json_begin_object(&w);
-	json_member_i64(&w, "schemaVersion", 2);
-	json_member_str(&w, "mediaType", OCI_TYPE "manifest.v1+json");
-	json_key(&w, "config");
-	write_descriptor(&w, OCI_TYPE "config.v1+json", img->config->digest, img->config->size);
-	json_key(&w, "layers");
-	json_begin_array(&w);
-	for (size_t i = 0; i < img->n_layers; i++)
-		write_descriptor(&w, layer_type(img->layers[i].media_type),
-				 img->layers[i].blob->digest, img->layers[i].blob->size);
-	json_end_array(&w);
-	json_end_object(&w);
-	if (buf_failed(&img->text))
-		return err_set(e, EFBIG, "the manifest of %s is too long", img->config->digest);
-	img->manifest_size = (int64_t)img->text.len;
-	(void)str_copy(img->media_type, sizeof(img->media_type), OCI_TYPE "manifest.v1+json");
-	return digest_of(img->text.data, img->text.len, img->manifest) < 0
-		       ? err_set(e, EIO, "cannot compute a digest")
-		       : 0;
-}
-
-/* Whether a manifest names just the blobs that the store has for the image. */
-static bool manifest_fits(const struct save_image *img, yyjson_val *root)
-{
-	yyjson_val *layers = yyjson_obj_get(root, "layers"), *value;
-	struct descriptor d;
-	size_t i, max;
-
-	if (descriptor_read(yyjson_obj_get(root, "config"), &d, NULL) < 0 ||
-	    !str_eq(d.digest, img->config->digest) || d.size != img->config->size)
-		return false;
-	if (!yyjson_is_arr(layers) || yyjson_arr_size(layers) != img->n_layers)
-		return false;
-	yyjson_arr_foreach(layers, i, max, value)
-	{
-		const struct save_blob *have = img->layers[i].blob;
-
-		if (descriptor_read(value, &d, NULL) < 0 || !str_eq(d.digest, have->digest) ||
-		    d.size != have->size)
-			return false;
-	}
-	return true;
-}
-
-/* Takes the stored manifest when it can be used: 1; 0: it cannot. */
-static int keep_manifest(struct save *s, struct save_image *img, const char *digest, struct err *e)
-{
-	_cleanup_(json_doc_free) yyjson_doc *doc = NULL;
-	_cleanup_(mem_free) char *text = NULL;
+	_cleanup_(mem_free) struct manifest_blob *layers =
+		calloc(img->n_layers + 1, sizeof(*layers));
+	const struct manifest_parts parts = { .config = { img->config->digest, img->config->size,
+							  NULL },
+					      .layers = layers,
+					      .n_layers = img->n_layers };
 	const struct save_blob *blob = NULL;
-	const char *type = OCI_TYPE "manifest.v1+json";
-	size_t len = 0;
 	int r;
 
-	if (!digest_valid(digest))
-		return 0;
-	r = file_read(s->blobs_fd, digest_hex(digest), IMAGE_DOCUMENT_MAX, &text, &len, NULL);
-	if (r < 0 || document_parse(text, len, &doc, NULL) < 0 ||
-	    !manifest_fits(img, yyjson_doc_get_root(doc)) ||
-	    json_get_text(yyjson_doc_get_root(doc), "mediaType", &type, NULL) < 0 ||
-	    !media_type_is_manifest(type))
-		return 0;
-	r = open_blob(s, digest, &blob, e);
-	if (r < 0)
+	if (!layers)
+		return err_set(e, ENOMEM, "out of memory");
+	for (size_t i = 0; i < img->n_layers; i++)
+		layers[i] = (struct manifest_blob){ img->layers[i].blob->digest,
+						    img->layers[i].blob->size,
+						    img->layers[i].media_type };
+	r = manifest_choose(s->blobs_fd, kept, &parts, &img->manifest, e);
+	if (r < 0 || !img->manifest.kept)
 		return r;
-	img->manifest_size = blob->size;
-	(void)str_copy(img->media_type, sizeof(img->media_type), type);
-	(void)str_copy(img->manifest, sizeof(img->manifest), digest);
-	return 1;
+	buf_free(&img->manifest.text); /* it goes out with the blobs */
+	return open_blob(s, img->manifest.digest, &blob, e);
 }
 
 /* ---- the request ---- */
@@ -223,8 +146,7 @@ static int read_image(struct save *s, struct save_image *img, yyjson_val *value,
 		if (r < 0)
 			return r;
 	}
-	r = manifest ? keep_manifest(s, img, manifest, e) : 0;
-	return r < 0 ? r : r > 0 ? 0 : make_manifest(img, e);
+	return choose_manifest(s, img, manifest, e);
 }
 
 static int read_request(struct save *s, yyjson_val *request, struct err *e)
@@ -321,10 +243,12 @@ static int put_blobs(struct save *s, struct err *e)
 			r = put_content(s, b, e);
 	}
 	for (size_t i = 0; r == 0 && i < s->n_images; i++) {
-		if (s->images[i].text.len == 0)
+		const struct manifest *own = &s->images[i].manifest;
+
+		if (own->kept)
 			continue;
-		plan_blob_name(name, s->images[i].manifest);
-		r = put_document(s, name, &s->images[i].text, e);
+		plan_blob_name(name, own->digest);
+		r = put_document(s, name, &own->text, e);
 	}
 	return r;
 }
@@ -336,9 +260,9 @@ static void index_entry(struct json_writer *w, const struct save_image *img, con
 	struct ref ref;
 
 	json_begin_object(w);
-	json_member_str(w, "mediaType", img->media_type);
-	json_member_str(w, "digest", img->manifest);
-	json_member_i64(w, "size", img->manifest_size);
+	json_member_str(w, "mediaType", img->manifest.media_type);
+	json_member_str(w, "digest", img->manifest.digest);
+	json_member_i64(w, "size", img->manifest.size);
 	if (name && ref_parse(name, &ref, NULL) == 0) {
 		json_key(w, "annotations");
 		json_begin_object(w);
@@ -415,7 +339,8 @@ static void manifest_entry(struct json_writer *w, const struct save_image *img)
 		const struct save_layer *l = &img->layers[i];
 
 		json_key(w, l->diff_id);
-		write_descriptor(w, layer_type(l->media_type), l->blob->digest, l->blob->size);
+		manifest_descriptor(w, manifest_layer_type(l->media_type), l->blob->digest,
+				    l->blob->size);
 	}
 	json_end_object(w);
 	json_end_object(w);
@@ -467,7 +392,7 @@ static void save_free(struct save *s)
 	for (size_t i = 0; i < s->n_images; i++) {
 		strv_free(s->images[i].names);
 		free(s->images[i].layers);
-		buf_free(&s->images[i].text);
+		manifest_free(&s->images[i].manifest);
 	}
 	free(s->images);
 	free(s->chunk);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "engine/state/reserve.h"
 #include "engine/state/state.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
@@ -113,9 +114,12 @@ int store_release_layer(struct images *s, const char *chain, char ***trash, stru
 	r = trash_name(name, e);
 	if (r < 0)
 		return r;
-	if (renameat(s->layers_fd, digest_hex(chain), s->tmp_fd, name) < 0) {
-		if (errno != ENOENT)
-			return err_errno(e, errno, "cannot remove the layer %s", chain);
+	do
+		r = renameat(s->layers_fd, digest_hex(chain), s->tmp_fd, name) < 0 ? -errno : 0;
+	while (r == -ENOSPC && reserve_give(s->tmp_fd, name));
+	if (r < 0) {
+		if (r != -ENOENT)
+			return err_errno(e, -r, "cannot remove the layer %s", chain);
 	} else {
 		(void)str_format(path, sizeof(path), "tmp/%s", name);
 		if (strv_add(trash, path) < 0)
@@ -172,6 +176,7 @@ void stored_free(struct stored *st)
 	free(st->image.layers);
 	free(st->layers);
 	free(st->empty);
+	free(st->manifest_type);
 	strv_free(st->names);
 	strv_free(st->digest_names);
 	free(st->source.path);
@@ -380,6 +385,7 @@ static int init(struct images *s, const struct images_config *cfg, struct err *e
 	list_init(&s->saves);
 	list_init(&s->jobs);
 	list_init(&s->ensures);
+	list_init(&s->intakes);
 	if (!s->dir || (cfg->archive_dirs && !s->archive_dirs))
 		return err_set(e, ENOMEM, "out of memory");
 	r = open_dirs(s, cfg->keep_blobs, e);
@@ -439,6 +445,7 @@ void images_free(struct images *s)
 	saves_stop(s, &(const struct err){ .code = ECANCELED, .text = "the engine stops" });
 	stop_all(&s->ensures);
 	stop_all(&s->jobs);
+	stop_all(&s->intakes);
 	trash_close(s);
 	archives_free(s);
 	free_index(s);

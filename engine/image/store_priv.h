@@ -3,8 +3,8 @@
  *
  * Private to engine/image. store.c opens and closes, record.c reads and writes refs/, config.c
  * reads config blobs, query.c finds and changes names, job.c and load.c bring images in, ensure.c
- * looks into archives, make.c makes images of layers, save.c lets them out, remove.c takes them
- * out, trash.c wipes folders.
+ * looks into archives, make.c makes images of layers, save.c lets them out, outgoing.c serves
+ * pushes, remove.c takes them out, trash.c wipes folders, check.c looks at all of it from outside.
  *
  * Files in refs/: i-<hex>.json an image: {"image","manifest","digests","loaded","chains"};
  * n-<escaped name>.json or x-<sha256 of the name>.json (long ones) a name: {"name","image"}. An
@@ -12,6 +12,8 @@
  */
 #ifndef SKERRY_IMAGE_STORE_PRIV_H
 #define SKERRY_IMAGE_STORE_PRIV_H
+
+#include <limits.h>
 
 #include "engine/data/digest.h"
 #include "engine/data/ref.h"
@@ -42,6 +44,8 @@ struct stored {
 	char **names; /* normalised, with tag */
 	char **digest_names; /* normalised "name@sha256:..." */
 	struct image_source source;
+	char *manifest_type; /* of image.manifest, once it was asked for (summary.c) */
+	int64_t manifest_size;
 };
 
 struct archive_file; /* ensure.c */
@@ -62,6 +66,7 @@ struct images {
 	struct list saves; /* struct image_save */
 	size_t n_saves;
 	struct list jobs; /* loads and removals; waiting ones have not started */
+	struct list intakes; /* intake.c */
 	struct list ensures; /* ensure.c: the first one runs, the others wait */
 	size_t running;
 	struct map archives; /* path -> struct archive_file */
@@ -105,10 +110,14 @@ int record_remove_image(struct images *s, const struct stored *st, struct err *e
 int record_set_name(struct images *s, struct stored *st, const char *name, char **ret_old,
 		    struct err *e);
 int record_remove_name(struct images *s, struct stored *st, const char *name, struct err *e);
+/* Adds one of the digest_names, on disk and in the index. */
+int record_add_digest(struct images *s, struct stored *st, const char *name, struct err *e);
 /* The same for one of the digest_names; `name` must not be the list's own string. */
 int record_remove_digest(struct images *s, struct stored *st, const char *name, struct err *e);
 /* Reads all of refs/ into the index. What does not fit is put aside. */
 int record_read_all(struct images *s, struct err *e);
+/* The file of a name's record. -EINVAL when it cannot be one. */
+int record_name_file(char file[NAME_MAX + 1], const char *name);
 /* Rebuilds image.tags and image.digests from the normalised names. */
 int record_familiar(struct stored *st);
 
@@ -151,6 +160,10 @@ struct image_job {
 		    const struct err *e); /* inner jobs: instead of op->done */
 	void *data;
 	void (*cancel)(struct image_job *job); /* frees the job */
+	void (*over)(struct image_job *job); /* at the end of all, before its memory; may be NULL */
+	/* of an intake, instead of telling names and changes: all is in the store, the end
+	 * follows */
+	void (*committed)(struct image_job *job);
 	struct worker worker;
 	struct defer_event defer;
 	bool started;
@@ -178,6 +191,13 @@ int job_change(struct image_job *job, enum image_change_type type, const char *i
 /* Frees the job and calls its end or op->done. */
 void job_done(struct image_job *job, int r, const struct err *e);
 void job_free(struct image_job *job);
+/* Removes what the job made, then tells its error. */
+void job_fail(struct image_job *job, int r, const struct err *e);
+/* Makes the folder of a job, with its blobs/. */
+int job_make_folder(struct image_job *job, struct err *e);
+/* The plan is there, and all that it needs in the folder: a store worker, then commit_job, then the
+ * end. */
+int job_finish(struct image_job *job, struct err *e);
 /* Loads an archive for an ensure if it holds `wanted` ("": in any case). end() gets the job with
  * its changes, or with plan.names_only and what the archive holds. */
 int load_start(struct images *s, int fd, const char *wanted, struct image_op *op,
@@ -193,5 +213,11 @@ void making_free(struct making *m);
 /* load.c calls commit.c with the unpacked job */
 int commit_prepare(struct image_job *job, struct buf *finish_request, struct err *e);
 int commit_job(struct image_job *job, struct err *e);
+
+/* ---- summary.c ---- */
+
+/* The members Descriptor and Manifests, as the view asks for; nothing when there is no manifest. */
+void image_write_manifest(const struct image *img, const struct image_view *v,
+			  struct json_writer *w);
 
 #endif

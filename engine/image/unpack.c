@@ -147,18 +147,24 @@ static int open_folder(struct unpack *u, size_t number, int *ret_tree, int *ret_
 	return 0;
 }
 
-#define COPY_NAME "copy" /* of a layer's archive, until its digest is known */
+/* Of a layer's archive, until its digest is known: others may be written beside it. */
+static void copy_name(char buf[JOB_FOLDER_MAX], const struct plan_layer *layer)
+{
+	(void)str_format(buf, JOB_FOLDER_MAX, "copy%zu", layer->number);
+}
 
 static int do_layer(struct unpack *u, struct plan_layer *layer, struct source *from, struct err *e)
 {
 	_cleanup_(fd_close) int tree = -1, notes = -1, copy = -1;
 	struct layer_outcome out;
+	char name[JOB_FOLDER_MAX];
 	int r = open_folder(u, layer->number, &tree, &notes, e);
 
 	if (r < 0)
 		return r;
+	copy_name(name, layer);
 	if (u->req->options.keep && (u->seekable || u->req->options.layer)) {
-		copy = openat(u->blobs, COPY_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		copy = openat(u->blobs, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		if (copy < 0)
 			return err_errno(e, errno, "cannot create a temporary file");
 	}
@@ -177,7 +183,7 @@ static int do_layer(struct unpack *u, struct plan_layer *layer, struct source *f
 		&out, e);
 	if (r < 0)
 		return r;
-	if (copy >= 0 && renameat(u->blobs, COPY_NAME, u->blobs, digest_hex(out.digest)) < 0)
+	if (copy >= 0 && renameat(u->blobs, name, u->blobs, digest_hex(out.digest)) < 0)
 		return err_errno(e, errno, "cannot rename a temporary file");
 	(void)str_copy(layer->digest, sizeof(layer->digest), out.digest);
 	(void)str_copy(layer->diff_id, sizeof(layer->diff_id), out.diff_id);
@@ -355,14 +361,15 @@ static int read_bundle(struct unpack *u, struct err *e)
 	if (r == 0)
 		r = bundle_read(&u->bundle, in.tar, u->blobs, !u->seekable, u->limits, e);
 	if (r == 0 && !u->seekable)
-		r = source_drain(&in.plain.source, e); /* the sender shall not see a closed pipe */
+		r = source_drain(&in.raw.source, e); /* the sender shall not see a closed pipe */
 	return r;
 }
 
-/* The archive is one layer; its image is made up by who asked (make.c), here it has the layer's
- * name. */
+/* The archive is one layer; its image is made up by who asked (make.c, intake.c), here it has the
+ * layer's name. */
 static int unpack_layer(struct unpack *u, struct err *e)
 {
+	const struct job_request *q = &u->req->options;
 	_cleanup_(source_fd_free) struct source_fd from = { 0 };
 	struct plan_image *img = plan_add_image(&u->plan, u->limits, e);
 	int r;
@@ -373,7 +380,11 @@ static int unpack_layer(struct unpack *u, struct err *e)
 	if (!img->layers)
 		return err_set(e, ENOMEM, "out of memory");
 	img->n_layers = 1;
-	img->layers[0].size = -1;
+	img->layers[0].size = q->size;
+	img->layers[0].number = q->number;
+	(void)str_copy(img->layers[0].digest, DIGEST_TEXT_MAX, q->digest);
+	(void)str_copy(img->layers[0].diff_id, DIGEST_TEXT_MAX, q->diff_id);
+	u->total = q->size < 0 ? 0 : (uint64_t)q->size;
 	r = source_fd_init(&from, u->req->archive, e);
 	if (r == 0)
 		r = do_layer(u, &img->layers[0], &from.source, e);

@@ -1,7 +1,8 @@
 /*
  * The folder of compose files: scan, watch, versions of each project, and the report.
  *
- * A scan reads every file; only a changed text is parsed. A good new version replaces the runs of
+ * A scan reads every file; only a changed text is parsed, or one that names a file beside it that
+ * changed (.env, env_file, extends, configs, secrets). A good new version replaces the runs of
  * the old one (what is the same stays untouched: reconcile compares hashes), a bad one only sets
  * the error.
  */
@@ -9,8 +10,10 @@
 
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 
 #include "engine/manifest/inside.h"
+#include "init/base/clock.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
 #include "init/base/str.h"
@@ -19,12 +22,16 @@
 
 static void runs_free(struct project *p)
 {
-	for (size_t i = 0; p->want && i < p->want->n_services; i++) {
+	for (size_t i = 0; i < p->n_runs; i++) {
 		service_cancel(&p->runs[i]);
+		free(p->runs[i].name);
 		free(p->runs[i].error);
+		free(p->runs[i].pull_error);
+		strv_free(p->runs[i].restarted_for);
 	}
 	free(p->runs);
 	p->runs = NULL;
+	p->n_runs = 0;
 	compose_free(p->want);
 	p->want = NULL;
 }
@@ -36,6 +43,7 @@ static void project_free(struct project *p)
 	free(p->file);
 	free(p->text);
 	free(p->error);
+	strv_free(p->looked_at);
 	free(p);
 }
 
@@ -62,10 +70,37 @@ static void retry_due(struct timer_event *ev)
 	service_step(container_of(ev, struct service_run, retry));
 }
 
+static void pull_retry_due(struct timer_event *ev)
+{
+	service_step(container_of(ev, struct service_run, pull_retry));
+}
+
+static size_t count_runs(const struct compose_project *want)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < want->n_services; i++)
+		n += want->services[i].off ? 0 : (size_t)want->services[i].replicas;
+	return n;
+}
+
+static int run_init(struct service_run *run, struct project *p, const struct compose_service *s,
+		    unsigned number)
+{
+	run->project = p;
+	run->want = s;
+	run->number = number;
+	run->retry.fn = retry_due;
+	run->pull_retry.fn = pull_retry_due;
+	run->name = compose_container_name(p->want, s, number);
+	return run->name ? compose_service_hash(s, run->hash, NULL) : -ENOMEM;
+}
+
 /* Takes a good version over. */
 static int adopt_version(struct project *p, struct compose_project *want)
 {
-	struct service_run *runs = calloc(want->n_services + 1, sizeof(*runs));
+	size_t n = count_runs(want);
+	struct service_run *runs = calloc(n + 1, sizeof(*runs));
 
 	if (!runs)
 		return -ENOMEM;
@@ -73,40 +108,91 @@ static int adopt_version(struct project *p, struct compose_project *want)
 	p->want = want;
 	p->runs = runs;
 	for (size_t i = 0; i < want->n_services; i++) {
-		runs[i].project = p;
-		runs[i].want = &want->services[i];
-		runs[i].retry.fn = retry_due;
-		if (compose_service_hash(runs[i].want, runs[i].hash, NULL) < 0)
-			log_error("manifest: %s: out of memory", p->file);
+		const struct compose_service *s = &want->services[i];
+
+		for (int64_t k = 1; !s->off && k <= s->replicas; k++)
+			if (run_init(&runs[p->n_runs++], p, s, (unsigned)k) < 0)
+				log_error("manifest: %s: out of memory", p->file);
 	}
+	p->m->clean_due = true;
 	return 0;
 }
 
 /* A project name belongs to one file. */
-static const char *other_with_name(const struct project *p, const char *name)
+int project_check_name(const struct manifests *m, const struct compose_project *want, struct err *e)
 {
 	struct project *other;
 
-	list_for_each(other, &p->m->projects, link)
-		if (other != p && other->want && str_eq(other->want->name, name))
-			return other->file;
-	return NULL;
+	list_for_each(other, &m->projects, link)
+		if (!str_eq(other->file, want->file) && other->want &&
+		    str_eq(other->want->name, want->name))
+			return err_set(e, EEXIST,
+				       "%s:1: name: the project '%s' is declared by %s already",
+				       want->file, want->name, other->file);
+	return 0;
+}
+
+void project_config(const struct manifests *m, struct compose_config *ret)
+{
+	*ret = (struct compose_config){ .files_dir = m->files_dir,
+					.key = m->key,
+					.remap = m->cfg.remap };
+}
+
+/* A mark of what lies at the paths: another one when any of it changed. */
+static uint64_t mark_of(char *const *paths)
+{
+	uint64_t mark = 14695981039346656037u; /* FNV-1a, by words */
+
+	for (; paths && *paths; paths++) {
+		struct stat st = { 0 };
+		const uint64_t facts[] = {
+			stat(*paths, &st) < 0 ? (uint64_t)errno : 0,
+			st.st_ino,
+			(uint64_t)st.st_size,
+			(uint64_t)st.st_mtim.tv_sec,
+			(uint64_t)st.st_mtim.tv_nsec,
+			(uint64_t)st.st_ctim.tv_sec,
+			(uint64_t)st.st_ctim.tv_nsec,
+		};
+
+		for (size_t i = 0; i < ARRAY_SIZE(facts); i++)
+			mark = (mark ^ facts[i]) * 1099511628211u;
+	}
+	return mark;
+}
+
+enum { WATCHED = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO };
+
+/* Folders of the files beside it are watched too; a watch that is there already is the same one. */
+static void watch_inputs(struct project *p)
+{
+	for (char **path = p->looked_at; p->m->watch.loop && path && *path; path++) {
+		_cleanup_(mem_free) char *dir = str_dup(*path);
+		char *slash = dir ? strrchr(dir, '/') : NULL;
+
+		if (!slash || slash == dir)
+			continue;
+		*slash = '\0';
+		(void)inotify_add_watch(p->m->watch.fd, dir, WATCHED);
+	}
 }
 
 static void project_read(struct project *p, const char *text, size_t len)
 {
 	struct compose_project *want = NULL;
+	struct compose_config cfg;
 	struct err e = { 0 };
-	const char *other;
+	int r;
 
-	if (compose_parse(text, len, p->file, &want, &e) < 0) {
-		project_error(p, err_text(&e));
-		return;
-	}
-	other = other_with_name(p, want->name);
-	if (other) {
-		err_set(&e, EEXIST, "%s:1: name: the project '%s' is declared by %s already",
-			p->file, want->name, other);
+	project_config(p->m, &cfg);
+	strv_free(take_ptr(p->looked_at));
+	r = compose_parse(text, len, p->file, &cfg, &want, &p->looked_at, &e);
+	p->inputs = mark_of(p->looked_at);
+	watch_inputs(p);
+	if (r == 0)
+		r = project_check_name(p->m, want, &e);
+	if (r < 0) {
 		project_error(p, err_text(&e));
 		compose_free(want);
 		return;
@@ -114,6 +200,8 @@ static void project_read(struct project *p, const char *text, size_t len)
 	project_error(p, NULL);
 	log_info("manifest: %s: project %s, %zu service%s", p->file, want->name, want->n_services,
 		 want->n_services == 1 ? "" : "s");
+	for (char **w = want->warnings; w && *w; w++)
+		log_warn("manifest: %s", *w);
 	if (adopt_version(p, want) < 0)
 		compose_free(want);
 }
@@ -154,9 +242,10 @@ static int scan_file(int dirfd, const char *name, void *data, struct err *unused
 	if (file_read(dirfd, name, COMPOSE_FILE_MAX, &text, &len, &e) < 0) {
 		err_wrap(&e, "%s:1", file);
 		project_error(p, err_text(&e));
+		free(take_ptr(p->text)); /* read anew once it can be, though it be as before */
 		return 0;
 	}
-	if (str_eq(p->text, text))
+	if (str_eq(p->text, text) && p->inputs == mark_of(p->looked_at))
 		return 0;
 	project_read(p, text, len);
 	free(p->text);
@@ -169,15 +258,15 @@ static void step_all(struct manifests *m)
 	struct project *p;
 
 	list_for_each(p, &m->projects, link)
-		for (size_t i = 0; p->want && i < p->want->n_services; i++)
-			if (!p->runs[i].busy && !timer_armed(&p->runs[i].retry))
+		for (size_t i = 0; i < p->n_runs; i++)
+			if (service_image_came(&p->runs[i]) ||
+			    (!p->runs[i].busy && !timer_armed(&p->runs[i].retry)))
 				service_step(&p->runs[i]);
 	orphans_look(m);
 }
 
-static void scan_due(struct timer_event *ev)
+void manifests_scan(struct manifests *m)
 {
-	struct manifests *m = container_of(ev, struct manifests, scan);
 	struct project *p, *tmp;
 	struct err e = { 0 };
 
@@ -190,12 +279,18 @@ static void scan_due(struct timer_event *ev)
 	else if (e.code)
 		log_error("manifest: %s", err_text(&e));
 	list_for_each_safe(p, tmp, &m->projects, link) {
-		if (!p->seen && e.code == 0) {
+		if (!p->seen && (e.code == 0 || e.code == ENOENT)) {
 			log_info("manifest: %s is gone", p->file);
+			m->clean_due = true;
 			project_free(p);
 		}
 	}
 	step_all(m);
+}
+
+static void scan_due(struct timer_event *ev)
+{
+	manifests_scan(container_of(ev, struct manifests, scan));
 }
 
 static void folder_changed(struct io_event *ev, uint32_t events)
@@ -209,13 +304,17 @@ static void folder_changed(struct io_event *ev, uint32_t events)
 	timer_set(m->cfg.loop, &m->scan, SETTLE_MS);
 }
 
-/* Something happened to a container: services that wait for it look again, soon and once. */
+/* Something happened to a container or an image: services that wait for it look again, soon and
+ * once. */
 static void container_event(struct event_sub *sub, const struct event *ev)
 {
 	struct manifests *m = container_of(sub, struct manifests, events);
 
-	if (str_eq(ev->type, "container") && !m->stopped)
-		timer_set(m->cfg.loop, &m->look, 0);
+	if ((!str_eq(ev->type, "container") && !str_eq(ev->type, "image")) || m->stopped)
+		return;
+	if (str_eq(ev->type, "container") && str_eq(ev->action, "restart"))
+		service_restarted(m, ev->id);
+	timer_set(m->cfg.loop, &m->look, 0);
 }
 
 static void look_due(struct timer_event *ev)
@@ -232,11 +331,14 @@ int manifests_new(const struct manifests_config *cfg, struct manifests **ret, st
 {
 	struct manifests *m = calloc(1, sizeof(*m));
 
-	if (!m || !(m->dir = str_dup(cfg->dir))) {
+	if (!m || !(m->dir = str_dup(cfg->dir)) || !(m->files_dir = str_dup(cfg->files_dir))) {
+		if (m)
+			free(m->dir);
 		free(m);
 		return err_errno(e, ENOMEM, "manifests");
 	}
 	m->cfg = *cfg;
+	list_init(&m->trials);
 	list_init(&m->projects);
 	list_init(&m->orphans);
 	m->scan.fn = scan_due;
@@ -261,18 +363,21 @@ void manifests_free(struct manifests *m)
 		container_op_cancel(&o->op);
 		free(o);
 	}
+	trials_free(m);
 	free(m->dir);
+	free(m->files_dir);
 	free(m);
 }
 
 void manifests_start(struct manifests *m)
 {
 	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	struct err e = { 0 };
 
-	if (fd < 0 ||
-	    inotify_add_watch(fd, m->dir,
-			      IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM |
-				      IN_MOVED_TO) < 0 ||
+	if (files_key(m, &e) < 0)
+		log_error("manifest: %s", err_text(&e));
+	trials_load(m);
+	if (fd < 0 || inotify_add_watch(fd, m->dir, WATCHED) < 0 ||
 	    io_add(m->cfg.loop, &m->watch, fd, EPOLLIN) < 0) {
 		log_warn("manifest: changes in %s are not seen: %s", m->dir, strerror(errno));
 		fd_close(fd);
@@ -307,10 +412,34 @@ static void write_run(const struct service_run *run, struct json_writer *w)
 {
 	json_begin_object(w);
 	json_member_str(w, "name", run->want->name);
+	json_member_i64(w, "number", run->number);
 	json_member_str(w, "state", service_state_text(run->state));
 	member_text(w, "container", run->id);
-	member_text(w, "error", run->error);
+	member_text(w, "error", run->error ? run->error : run->pull_error);
 	json_end_object(w);
+}
+
+/* A service without containers: its profiles are not active, or it is scaled to none. */
+static void write_none(const struct compose_service *s, struct json_writer *w)
+{
+	json_begin_object(w);
+	json_member_str(w, "name", s->name);
+	json_member_i64(w, "number", 0);
+	json_member_str(w, "state", "off");
+	member_text(w, "container", NULL);
+	member_text(w, "error", NULL);
+	json_end_object(w);
+}
+
+static void write_services(const struct project *p, struct json_writer *w)
+{
+	json_begin_array(w);
+	for (size_t i = 0; i < p->n_runs; i++)
+		write_run(&p->runs[i], w);
+	for (size_t i = 0; p->want && i < p->want->n_services; i++)
+		if (p->want->services[i].off || p->want->services[i].replicas == 0)
+			write_none(&p->want->services[i], w);
+	json_end_array(w);
 }
 
 /* "working" until every service has come to rest. */
@@ -318,10 +447,10 @@ static const char *project_state(const struct project *p)
 {
 	if (p->error)
 		return "error";
-	for (size_t i = 0; p->want && i < p->want->n_services; i++)
-		if (p->runs[i].error)
+	for (size_t i = 0; i < p->n_runs; i++)
+		if (p->runs[i].error || p->runs[i].pull_error)
 			return "error";
-	for (size_t i = 0; p->want && i < p->want->n_services; i++)
+	for (size_t i = 0; i < p->n_runs; i++)
 		if (p->runs[i].state != SERVICE_RUNNING && p->runs[i].state != SERVICE_DONE)
 			return "working";
 	return "ok";
@@ -337,29 +466,46 @@ static int64_t error_line(const struct project *p)
 		       : 0;
 }
 
+void manifests_write_strings(struct json_writer *w, const char *key, char *const *list)
+{
+	json_key(w, key);
+	json_begin_array(w);
+	for (; list && *list; list++)
+		json_str(w, *list);
+	json_end_array(w);
+}
+
+void project_write_members(const struct project *p, struct json_writer *w)
+{
+	_cleanup_(mem_free) char *from_file = compose_name_of_file(p->file);
+	const struct trial *t = trial_of(p->m, p->file);
+	char until[CLOCK_TEXT_MAX];
+
+	member_text(w, "name", p->want ? p->want->name : from_file);
+	json_member_str(w, "file", p->file);
+	json_member_str(w, "state", project_state(p));
+	member_text(w, "error", p->error);
+	json_key(w, "line");
+	if (error_line(p) > 0)
+		json_i64(w, error_line(p));
+	else
+		json_null(w);
+	if (t)
+		clock_format(t->until_ns, until);
+	member_text(w, "trial_until", t ? until : NULL);
+	manifests_write_strings(w, "warnings", p->want ? p->want->warnings : NULL);
+	json_key(w, "services");
+	write_services(p, w);
+}
+
 void manifests_write(const struct manifests *m, struct json_writer *w)
 {
 	struct project *p;
 
 	json_begin_array(w);
 	list_for_each(p, &m->projects, link) {
-		_cleanup_(mem_free) char *from_file = compose_name_of_file(p->file);
-
 		json_begin_object(w);
-		member_text(w, "name", p->want ? p->want->name : from_file);
-		json_member_str(w, "file", p->file);
-		json_member_str(w, "state", project_state(p));
-		member_text(w, "error", p->error);
-		json_key(w, "line");
-		if (error_line(p) > 0)
-			json_i64(w, error_line(p));
-		else
-			json_null(w);
-		json_key(w, "services");
-		json_begin_array(w);
-		for (size_t i = 0; p->want && i < p->want->n_services; i++)
-			write_run(&p->runs[i], w);
-		json_end_array(w);
+		project_write_members(p, w);
 		json_end_object(w);
 	}
 	json_end_array(w);

@@ -49,21 +49,22 @@ static void run_ok(struct service_run *run, enum service_state state)
 	}
 }
 
-/* `line` and `key` say where in the file the cause stands. */
-static void run_says(struct service_run *run, int line, const char *key, const char *text)
+/* `at` and `key` say where the cause stands. */
+static void run_says(struct service_run *run, struct compose_spot at, const char *key,
+		     const char *text)
 {
-	_cleanup_(mem_free) char *full =
-		str_printf("%s:%d: services.%s%s%s: %s", run->project->file, line, run->want->name,
-			   *key ? "." : "", key, text);
+	_cleanup_(mem_free) char *full = str_printf("%s:%d: services.%s%s%s: %s", at.file, at.line,
+						    run->want->name, *key ? "." : "", key, text);
 
 	if (full && !str_eq(full, run->error))
 		log_error("manifest: %s", full);
 	str_set(&run->error, full);
 }
 
-static void run_failed(struct service_run *run, int line, const char *key, const char *text)
+void service_failed(struct service_run *run, struct compose_spot at, const char *key,
+		    const char *text)
 {
-	run_says(run, line, key, text);
+	run_says(run, at, key, text);
 	run->state = SERVICE_FAILED;
 	run->retry_ms =
 		run->retry_ms ? MIN(run->retry_ms * 2, (int64_t)RETRY_MAX_MS) : RETRY_FIRST_MS;
@@ -75,42 +76,45 @@ static void run_failed_on(struct service_run *run, const struct err *e)
 {
 	bool ports = e->code == EADDRINUSE || e->code == EADDRNOTAVAIL;
 
-	run_failed(run, ports && run->want->ports_line ? run->want->ports_line : run->want->line,
-		   ports ? "ports" : "", err_text(e));
+	service_failed(run, ports && run->want->ports_at.file ? run->want->ports_at : run->want->at,
+		       ports ? "ports" : "", err_text(e));
 }
 
 void service_cancel(struct service_run *run)
 {
 	timer_clear(&run->retry);
-	image_op_cancel(&run->image_op);
+	service_image_cancel(run);
 	container_op_cancel(&run->op);
 	run->busy = false;
 }
 
 /* ---- dependencies ---- */
 
-static struct service_run *run_of(const struct project *p, const char *service)
+/* The next run of that service behind `run` (NULL: the first), or NULL. */
+static struct service_run *next_run(const struct project *p, const char *service,
+				    const struct service_run *run)
 {
-	for (size_t i = 0; i < p->want->n_services; i++)
+	for (size_t i = run ? (size_t)(run - p->runs) + 1 : 0; i < p->n_runs; i++)
 		if (str_eq(p->runs[i].want->name, service))
 			return &p->runs[i];
 	return NULL;
 }
 
+/* A service whose new image cannot be had is up with its container of before. */
 static bool dep_up(const struct service_run *on)
 {
+	const struct container *c = by_id(on, on->id);
+
 	return on->state == SERVICE_RUNNING || on->state == SERVICE_DONE ||
-	       on->state == SERVICE_HELD;
+	       on->state == SERVICE_HELD ||
+	       (on->state == SERVICE_FAILED && c && state_is_up(container_state(c)));
 }
 
-static bool dep_ready(const struct service_run *run, const struct compose_dep *dep)
+static bool run_ready(const struct service_run *on, enum compose_condition condition)
 {
-	const struct service_run *on = run_of(run->project, dep->service);
-	struct container *c = on ? by_id(on, on->id) : NULL;
+	struct container *c = by_id(on, on->id);
 
-	if (!on)
-		return true; /* optional and not in the file */
-	switch (dep->condition) {
+	switch (condition) {
 	case DEP_COMPLETED:
 		return c && container_state(c) == CONTAINER_EXITED && container_exit_code(c) == 0 &&
 		       container_ran_in_boot(c);
@@ -123,25 +127,53 @@ static bool dep_ready(const struct service_run *run, const struct compose_dep *d
 	return true;
 }
 
-/* Why a dependency will not become what is waited for unless somebody does something; new memory,
- * NULL when it may. */
-static char *dep_hopeless(const struct service_run *run, const struct compose_dep *dep)
+/* Why it will not become what is waited for unless somebody does something; new memory, NULL when
+ * it may. */
+static char *run_hopeless(const struct service_run *on, enum compose_condition condition)
 {
-	const struct service_run *on = run_of(run->project, dep->service);
-	struct container *c = on ? by_id(on, on->id) : NULL;
+	struct container *c = by_id(on, on->id);
 
 	if (!c)
 		return NULL;
-	if (dep->condition == DEP_HEALTHY && container_state(c) == CONTAINER_RUNNING &&
+	if (condition == DEP_HEALTHY && container_state(c) == CONTAINER_RUNNING &&
 	    str_eq(container_health(c), "none"))
 		return str_printf("the service %s has no healthcheck, so it never becomes healthy; "
 				  "give it one, or wait for service_started",
-				  dep->service);
-	if (dep->condition == DEP_COMPLETED && on->state == SERVICE_DONE &&
-	    container_exit_code(c) != 0)
-		return str_printf("the service %s ended with exit code %d", dep->service,
+				  on->want->name);
+	if (condition == DEP_COMPLETED && on->state == SERVICE_DONE && container_exit_code(c) != 0)
+		return str_printf("the service %s ended with exit code %d", on->want->name,
 				  container_exit_code(c));
 	return NULL;
+}
+
+/* What is not required is not waited for once it failed. */
+static bool given_up(const struct service_run *on, const struct compose_dep *dep)
+{
+	_cleanup_(mem_free) char *why = dep->optional ? run_hopeless(on, dep->condition) : NULL;
+
+	return why || (dep->optional && on->state == SERVICE_FAILED);
+}
+
+/* All containers of the service; one that has none (optional and not in the file, off, scaled to
+ * none) is nothing to wait for. */
+static bool dep_ready(const struct service_run *run, const struct compose_dep *dep)
+{
+	const struct service_run *on = NULL;
+
+	while ((on = next_run(run->project, dep->service, on)))
+		if (!run_ready(on, dep->condition) && !given_up(on, dep))
+			return false;
+	return true;
+}
+
+static char *dep_hopeless(const struct service_run *run, const struct compose_dep *dep)
+{
+	const struct service_run *on = NULL;
+	char *why = NULL;
+
+	while (!why && (on = next_run(run->project, dep->service, on)))
+		why = dep->optional ? NULL : run_hopeless(on, dep->condition);
+	return why;
 }
 
 static bool deps_ready(const struct service_run *run)
@@ -152,31 +184,48 @@ static bool deps_ready(const struct service_run *run)
 	return true;
 }
 
-/* ---- image ---- */
+/* ---- restarts with a dependency ---- */
 
-static void image_done(struct image_op *op, int r, const struct err *e)
+void service_restarted(struct manifests *m, const char *id)
 {
-	struct service_run *run = container_of(op, struct service_run, image_op);
+	const char *service = NULL;
+	struct project *p, *of = NULL;
 
-	run->busy = false;
-	if (r < 0)
-		run_failed(run, run->want->image_line, "image", err_text(e));
-	else
-		service_step(run);
+	list_for_each(p, &m->projects, link) {
+		for (size_t i = 0; i < p->n_runs; i++) {
+			if (str_eq(p->runs[i].id, id)) {
+				service = p->runs[i].want->name;
+				of = p;
+			}
+		}
+	}
+	for (size_t i = 0; of && i < of->n_runs; i++)
+		for (size_t d = 0; d < of->runs[i].want->n_deps; d++)
+			if (of->runs[i].want->deps[d].restart &&
+			    str_eq(of->runs[i].want->deps[d].service, service))
+				of->runs[i].restart_wanted = true;
 }
 
-static void load_image(struct service_run *run)
+/* Whether a container that it depends on with `restart` was made after it was started. Each counts
+ * once, whatever the clock does. */
+static bool dep_is_newer(struct service_run *run, const struct container *c)
 {
-	struct err e = { 0 };
+	bool newer = false;
 
-	run->state = SERVICE_IMAGE;
-	run->busy = true;
-	run->image_op = (struct image_op){ .done = image_done };
-	if (images_ensure(run->project->m->cfg.images, run->want->create.config.image,
-			  &run->image_op, &e) < 0) {
-		run->busy = false;
-		run_failed(run, run->want->image_line, "image", err_text(&e));
+	for (size_t d = 0; d < run->want->n_deps; d++) {
+		const struct compose_dep *dep = &run->want->deps[d];
+		const struct service_run *on = NULL;
+
+		while (dep->restart && (on = next_run(run->project, dep->service, on))) {
+			const struct container *oc = by_id(on, on->id);
+
+			if (!oc || container_created_ns(oc) <= container_started_ns(c) ||
+			    strv_has(run->restarted_for, on->id))
+				continue;
+			newer = strv_add(&run->restarted_for, on->id) == 0 || newer;
+		}
 	}
+	return newer;
 }
 
 /* ---- the container ---- */
@@ -187,6 +236,21 @@ static bool is_ours(const struct service_run *run, const struct container *c)
 	       str_eq(container_label(c, LABEL("service")), run->want->name);
 }
 
+static struct container *named_container(const struct service_run *run)
+{
+	struct container *c = by_id(run, run->name);
+
+	/* not an id that begins like the name */
+	return c && str_eq(container_name(c), run->name) ? c : NULL;
+}
+
+struct container *service_container(const struct service_run *run)
+{
+	struct container *c = named_container(run);
+
+	return c && is_ours(run, c) ? c : NULL;
+}
+
 static bool is_current(const struct service_run *run, const struct container *c,
 		       const char *image_id)
 {
@@ -194,50 +258,29 @@ static bool is_current(const struct service_run *run, const struct container *c,
 	       str_eq(container_image_id(c), image_id) && container_remap_current(c);
 }
 
-static int make_volumes(struct service_run *run, struct err *e)
-{
-	const struct compose_project *p = run->project->want;
-	struct volumes *volumes = run->project->m->cfg.volumes;
-
-	for (size_t i = 0; i < p->n_volumes; i++) {
-		const struct compose_volume *v = &p->volumes[i];
-		_cleanup_(strv_free) char **labels = NULL;
-		const struct volume *made;
-		struct volume_want want = { .name = v->name };
-		int r = volume_get(volumes, v->name, &made, NULL);
-
-		if (r == 0)
-			continue;
-		if (v->external)
-			return err_set(e, ENOENT, "the external volume '%s' does not exist",
-				       v->name);
-		strv_addf(&labels, LABEL("project") "=%s", p->name);
-		strv_addf(&labels, LABEL("volume") "=%s", v->key);
-		for (size_t j = 0; j < v->labels.n; j++)
-			strv_addf(&labels, "%s=%s", v->labels.v[j].key, v->labels.v[j].value);
-		want.labels = labels;
-		r = volume_create(volumes, &want, &made, e);
-		if (r < 0)
-			return r;
-		events_publish_volume(containers_events(run->project->m->cfg.containers), "create",
-				      made->name);
-	}
-	return 0;
-}
-
 static int create(struct service_run *run, struct container **ret, struct err *e)
 {
 	_cleanup_(buf_free) struct buf text = BUF_INIT(4 << 20);
 	_cleanup_(json_doc_free) yyjson_doc *doc = NULL;
-	int r = make_volumes(run, e);
+	const struct image *img =
+		images_find(run->project->m->cfg.images, run->want->create.config.image, NULL);
+	const struct compose_stamp stamp = { .hash = run->hash,
+					     .image_id = img ? img->id : NULL,
+					     .number = run->number,
+					     .name = run->name };
+	int r = volumes_make(run, e);
 
-	if (r == 0 && compose_service_json(run->want, run->hash, &text) < 0)
+	if (r == 0)
+		r = networks_make(run, e);
+	if (r == 0)
+		r = files_make(run, e);
+	if (r == 0 && compose_service_json(run->want, &stamp, &text) < 0)
 		r = err_errno(e, ENOMEM, "service %s", run->want->name);
 	if (r == 0)
 		r = json_parse(buf_text(&text), text.len, &doc, e);
 	if (r == 0)
-		r = container_create(containers_of(run), run->want->container_name,
-				     yyjson_doc_get_root(doc), ret, NULL, e);
+		r = container_create(containers_of(run), run->name, yyjson_doc_get_root(doc), ret,
+				     NULL, e);
 	if (r == 0)
 		str_copy(run->id, sizeof(run->id), container_id(*ret));
 	return r;
@@ -308,7 +351,7 @@ static void old_back(struct service_run *run)
 	}
 	str_copy(run->id, sizeof(run->id), run->old_id);
 	run->old_id[0] = '\0';
-	if (container_rename(old, run->want->container_name, &e) < 0)
+	if (container_rename(old, run->name, &e) < 0)
 		log_error("manifest: %s", err_text(&e));
 	run->busy = true;
 	run->op = (struct container_op){ .done = old_started };
@@ -337,7 +380,14 @@ static void started(struct container_op *op, int r, const struct err *e)
 
 static void start(struct service_run *run, struct container *c)
 {
+	struct err e = { 0 };
+
 	run->state = SERVICE_STARTING;
+	run->restart_wanted = false;
+	if (files_make(run, &e) < 0) {
+		run_failed_on(run, &e);
+		return;
+	}
 	run->busy = true;
 	run->op = (struct container_op){ .done = started };
 	container_start(c, &run->op);
@@ -377,7 +427,7 @@ static void replace(struct service_run *run, struct container *old)
 	}
 	r = create(run, &fresh, &e);
 	if (r < 0) {
-		container_rename(old, run->want->container_name, NULL);
+		container_rename(old, run->name, NULL);
 		str_copy(run->id, sizeof(run->id), container_id(old));
 		run_failed_on(run, &e);
 		return;
@@ -393,13 +443,27 @@ static void replace(struct service_run *run, struct container *old)
 
 /* ---- the step ---- */
 
+static void restart(struct service_run *run, struct container *c)
+{
+	log_info("manifest: %s: service %s is restarted with what it depends on",
+		 run->project->file, run->want->name);
+	run->restart_wanted = false;
+	run->state = SERVICE_STARTING;
+	run->busy = true;
+	run->op = (struct container_op){ .done = started };
+	container_restart(c, -1, 0, &run->op);
+}
+
 static void with_container(struct service_run *run, struct container *c)
 {
 	str_copy(run->id, sizeof(run->id), container_id(c));
-	if (state_is_up(container_state(c)))
+	if (container_state(c) == CONTAINER_RUNNING &&
+	    (dep_is_newer(run, c) || run->restart_wanted))
+		restart(run, c);
+	else if (state_is_up(container_state(c)))
 		run_ok(run, SERVICE_RUNNING);
 	else if (container_state(c) == CONTAINER_REMOVING)
-		run_failed(run, run->want->line, "", "its container is being removed");
+		service_failed(run, run->want->at, "", "its container is being removed");
 	else if (container_ran_in_boot(c) && container_state(c) == CONTAINER_EXITED &&
 		 run->state != SERVICE_FAILED)
 		run_ok(run, SERVICE_DONE); /* or was stopped: rests until the next boot or change */
@@ -421,15 +485,15 @@ static void without_container(struct service_run *run)
 static void wait_for_deps(struct service_run *run)
 {
 	_cleanup_(mem_free) char *text = NULL;
-	int line = run->want->line;
+	struct compose_spot at = run->want->at;
 
 	for (size_t i = 0; !text && i < run->want->n_deps; i++) {
-		line = run->want->deps[i].line;
+		at = run->want->deps[i].at;
 		text = dep_hopeless(run, &run->want->deps[i]);
 	}
 	run->state = SERVICE_WAITING;
 	if (text)
-		run_says(run, line, "depends_on", text);
+		run_says(run, at, "depends_on", text);
 	else
 		str_set(&run->error, NULL);
 }
@@ -438,35 +502,37 @@ void service_step(struct service_run *run)
 {
 	const struct image *img;
 	struct container *c;
+	bool current;
 
 	if (run->busy || run->project->m->stopped || run->state == SERVICE_HELD)
 		return;
-	if (run->want->profiles &&
-	    run->want->profiles[0]) { /* started by nobody but their profile's user */
-		run->state = SERVICE_DONE;
-		return;
-	}
 	if (!deps_ready(run)) {
 		wait_for_deps(run);
 		return;
 	}
 	img = images_find(run->project->m->cfg.images, run->want->create.config.image, NULL);
 	if (!img) {
-		load_image(run);
+		service_get_image(run);
 		return;
 	}
-	c = containers_find(containers_of(run), run->want->container_name, NULL);
-	if (c && !str_eq(container_name(c), run->want->container_name))
-		c = NULL; /* an id that begins like the name */
-	if (!c)
+	run->no_image = false;
+	c = named_container(run);
+	current = c && is_ours(run, c) && is_current(run, c, img->id);
+	if (current)
+		with_container(run, c);
+	if (run->busy || (current && run->state == SERVICE_FAILED))
+		return; /* what is there runs first */
+	if (!current)
+		run->state = SERVICE_IMAGE;
+	if (service_pull_due(run, img))
+		service_pull(run);
+	else if (!c)
 		without_container(run);
 	else if (!is_ours(run, c))
-		run_failed(run, run->want->line, "container_name",
-			   "another container has this name; remove or rename it, or choose "
-			   "another name here");
-	else if (is_current(run, c, img->id))
-		with_container(run, c);
-	else
+		service_failed(run, run->want->at, "container_name",
+			       "another container has this name; remove or rename it, or choose "
+			       "another name here");
+	else if (!current)
 		replace(run, c);
 }
 
@@ -479,6 +545,9 @@ static void orphan_removed(struct container_op *op, int r, const struct err *e)
 	if (r < 0 && r != -ENOENT)
 		log_error("manifest: container %.12s is not declared any more, but: %s", o->id,
 			  err_text(e));
+	o->m->clean_due = true;
+	if (!o->m->stopped)
+		timer_set(o->m->cfg.loop, &o->m->look, 0); /* what it leaves can go now */
 	list_remove(&o->link);
 	free(o);
 }
@@ -517,13 +586,21 @@ static void orphan_begin(struct manifests *m, struct container *c)
 	container_stop(c, -1, 0, &o->op);
 }
 
+static bool is_numbered(const struct container *c, unsigned number)
+{
+	const char *text = container_label(c, LABEL("container-number"));
+	int64_t n;
+
+	return text && str_to_i64(text, &n) == 0 && n == number;
+}
+
 /* Whether a container that belongs to this folder has no place in it any more. */
 static bool is_orphan(struct manifests *m, const struct container *c)
 {
 	const char *file = container_label(c, LABEL("project.config_files"));
 	const char *service = container_label(c, LABEL("service"));
 	const struct project *p;
-	const struct service_run *run;
+	const struct service_run *run = NULL;
 
 	if (!file || !service || strncmp(file, m->dir, strlen(m->dir)) != 0 ||
 	    file[strlen(m->dir)] != '/')
@@ -533,13 +610,17 @@ static bool is_orphan(struct manifests *m, const struct container *c)
 		return true;
 	if (!p->want) /* no good version yet in this life of the engine: it may be one of it */
 		return false;
-	run = run_of(p, service);
-	if (!run || !str_eq(container_label(c, LABEL("project")), p->want->name))
+	if (!str_eq(container_label(c, LABEL("project")), p->want->name))
 		return true;
-	/* an older version under another name: only when its successor runs */
-	return !str_eq(container_name(c), run->want->container_name) &&
-	       !str_eq(run->old_id, container_id(c)) &&
-	       (run->state == SERVICE_RUNNING || run->state == SERVICE_DONE);
+	while ((run = next_run(p, service, run))) {
+		if (str_eq(container_name(c), run->name) || str_eq(run->old_id, container_id(c)))
+			return false;
+		/* an older version under another name: only when its successor runs */
+		if (is_numbered(c, run->number) && run->state != SERVICE_RUNNING &&
+		    run->state != SERVICE_DONE)
+			return false;
+	}
+	return true;
 }
 
 void orphans_look(struct manifests *m)
@@ -552,4 +633,8 @@ void orphans_look(struct manifests *m)
 			gone[n++] = c;
 	for (size_t i = 0; i < n; i++)
 		orphan_begin(m, gone[i]);
+	if (m->clean_due && list_empty(&m->orphans)) {
+		m->clean_due = false;
+		things_clean(m);
+	}
 }

@@ -1,22 +1,17 @@
 /*
- * One service of a compose file: the table of its keys and what reads them. Mounts and ports stand
- * in service_mounts.c; what the values mean is the compose-spec's ("services top-level elements").
+ * One service of a compose file: the table of its keys and what reads them. Larger families stand
+ * in service_*.c; what the values mean is the compose-spec's ("services top-level elements").
  */
 #include "engine/manifest/service.h"
 
-#include <fcntl.h>
 #include <limits.h>
 
 #include "engine/container/container.h"
-#include "engine/manifest/words.h"
-#include "init/base/file.h"
 #include "init/base/spawn.h"
 #include "init/base/str.h"
 
 #define CONFIG(member_) offsetof(struct service_target, s.create.config.member_)
 #define HOST(member_) offsetof(struct service_target, s.create.host.member_)
-
-enum { ENV_FILE_MAX = 256 << 10 };
 
 /* ---- keys with a reader of their own ---- */
 
@@ -24,52 +19,8 @@ static int read_image(void *target, const struct place *p, const struct yaml_nod
 {
 	struct service_target *t = target;
 
-	t->s.image_line = n->line;
+	t->s.image_at = reading_spot(n, n->line);
 	return value_text(p, n, &t->s.create.config.image, e);
-}
-
-static int read_env_file_at(struct service_target *t, const struct place *p,
-			    const struct yaml_node *n, const char *name, bool required,
-			    struct err *e)
-{
-	_cleanup_(mem_free) char *path =
-		name[0] == '/' ? str_dup(name) : str_printf("%s/%s", t->dir, name);
-	_cleanup_(mem_free) char *text = NULL;
-	struct err why = { 0 };
-	int r;
-
-	if (!path)
-		return err_errno(e, ENOMEM, "env_file");
-	r = file_read(AT_FDCWD, path, ENV_FILE_MAX, &text, NULL, &why);
-	if (r == -ENOENT && !required)
-		return 0;
-	if (r == 0)
-		r = env_file_read(text, path, &t->env_from_files, &why);
-	return r < 0 ? yaml_err(p->doc, n->line, p->path, e, "%s", err_text(&why)) : 0;
-}
-
-static int read_env_file(void *target, const struct place *p, const struct yaml_node *n,
-			 struct err *e)
-{
-	const struct yaml_node *one[] = { n };
-	const struct yaml_node *const *items =
-		n->kind == YAML_LIST ? (const struct yaml_node *const *)n->items : one;
-	size_t count = n->kind == YAML_LIST ? n->n : 1;
-
-	for (size_t i = 0; i < count; i++) {
-		const struct yaml_node *v = items[i];
-		const struct yaml_node *path = v->kind == YAML_MAP ? yaml_get(v, "path") : v;
-		bool required = true;
-		int r;
-
-		if (!path || path->kind != YAML_SCALAR)
-			return value_wrong(p, v, "a path", e);
-		yaml_bool(yaml_get(v, "required"), &required);
-		r = read_env_file_at(target, p, v, path->text, required, e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 static int read_restart(void *target, const struct place *p, const struct yaml_node *n,
@@ -95,15 +46,15 @@ static int read_restart(void *target, const struct place *p, const struct yaml_n
 	if (!str_eq(text, "no") && !str_eq(text, "always") && !str_eq(text, "unless-stopped") &&
 	    !str_eq(text, "on-failure"))
 		return yaml_err(
-			p->doc, n->line, p->path, e,
+			n->doc, n->line, p->path, e,
 			"expected no, always, unless-stopped, on-failure or on-failure:N, not '%s'",
 			text);
 	return str_set(&t->s.create.host.restart.name, text) < 0 ? err_errno(e, ENOMEM, "restart")
 								 : 0;
 }
 
-int service_add_dep(struct service_target *t, const struct place *p, const char *name, int line,
-		    struct compose_dep **ret, struct err *e)
+int service_add_dep(struct service_target *t, const struct place *p, const char *name,
+		    struct compose_spot at, struct compose_dep **ret, struct err *e)
 {
 	struct compose_dep *grown;
 
@@ -113,9 +64,9 @@ int service_add_dep(struct service_target *t, const struct place *p, const char 
 		if (!str_eq(dep->service, name))
 			continue;
 		if (!dep->implied)
-			return yaml_err(p->doc, line, p->path, e, "'%s' stands twice", name);
+			return spot_err(at, p->path, e, "'%s' stands twice", name);
 		dep->implied = false;
-		dep->line = line;
+		dep->at = at;
 		*ret = dep;
 		return 0;
 	}
@@ -123,7 +74,7 @@ int service_add_dep(struct service_target *t, const struct place *p, const char 
 	if (!grown)
 		return err_errno(e, ENOMEM, "depends_on");
 	t->s.deps = grown;
-	grown[t->s.n_deps] = (struct compose_dep){ .service = str_dup(name), .line = line };
+	grown[t->s.n_deps] = (struct compose_dep){ .service = str_dup(name), .at = at };
 	if (!grown[t->s.n_deps].service)
 		return err_errno(e, ENOMEM, "depends_on");
 	*ret = &grown[t->s.n_deps++];
@@ -177,12 +128,14 @@ static int read_depends_on(void *target, const struct place *p, const struct yam
 
 			if (n->items[i]->kind != YAML_SCALAR)
 				return value_wrong(&at, n->items[i], "the name of a service", e);
-			r = service_add_dep(target, p, n->items[i]->text, n->items[i]->line, &dep,
-					    e);
+			r = service_add_dep(target, p, n->items[i]->text,
+					    reading_spot(n->items[i], n->items[i]->line), &dep, e);
 		} else {
 			struct place at = place_at(p, n->pairs[i].key, 0);
 
-			r = service_add_dep(target, p, n->pairs[i].key, n->pairs[i].line, &dep, e);
+			r = service_add_dep(target, p, n->pairs[i].key,
+					    reading_spot(n->pairs[i].value, n->pairs[i].line), &dep,
+					    e);
 			if (r == 0)
 				r = value_map(&at, n->pairs[i].value, rows, ARRAY_SIZE(rows), dep,
 					      e);
@@ -210,12 +163,12 @@ static int read_stop_signal(void *target, const struct place *p, const struct ya
 	int r = value_text(p, n, &t->s.create.config.stop_signal, e);
 
 	if (r == 0 && signal_from_text(n->text) < 0)
-		return yaml_err(p->doc, n->line, p->path, e,
+		return yaml_err(n->doc, n->line, p->path, e,
 				"'%s' is no signal; expected one such as SIGTERM", n->text);
 	return r;
 }
 
-/* ---- healthcheck, deploy, logging ---- */
+/* ---- healthcheck, logging, pull_policy ---- */
 
 static int read_health_test(void *target, const struct place *p, const struct yaml_node *n,
 			    struct err *e)
@@ -233,7 +186,7 @@ static int read_health_test(void *target, const struct place *p, const struct ya
 	} else if (r == 0 &&
 		   (!h->test || (!str_eq(h->test[0], "CMD") && !str_eq(h->test[0], "CMD-SHELL") &&
 				 !str_eq(h->test[0], "NONE")))) {
-		return yaml_err(p->doc, n->line, p->path, e,
+		return yaml_err(n->doc, n->line, p->path, e,
 				"a list must begin with CMD, CMD-SHELL or NONE");
 	}
 	return r;
@@ -275,70 +228,38 @@ static int read_healthcheck(void *target, const struct place *p, const struct ya
 	return value_map(p, n, rows, ARRAY_SIZE(rows), t->s.create.config.health, e);
 }
 
-static int read_limits(void *target, const struct place *p, const struct yaml_node *n,
-		       struct err *e)
+static int read_memswap(void *target, const struct place *p, const struct yaml_node *n,
+			struct err *e)
 {
-	static const struct key_row rows[] = {
-		{ "cpus", VALUE_CPUS, HOST(nano_cpus) },
-		{ "memory", VALUE_BYTES, HOST(memory) },
-		{ "pids", VALUE_I64, HOST(pids_limit) },
-	};
+	struct service_target *t = target;
 
-	return value_map(p, n, rows, ARRAY_SIZE(rows), target, e);
+	if (n->kind == YAML_SCALAR && str_eq(n->text, "-1")) { /* no limit */
+		t->s.create.host.memory_swap = -1;
+		return 0;
+	}
+	return value_bytes(p, n, &t->s.create.host.memory_swap, e);
 }
 
-static int read_reservations(void *target, const struct place *p, const struct yaml_node *n,
-			     struct err *e)
+static int refuse_build(void *target, const struct place *p, const struct yaml_node *n,
+			struct err *e)
 {
-	static const struct key_row rows[] = {
-		{ "cpus", VALUE_SKIP, 0 }, /* a hint for a scheduler of many machines */
-		{ "memory", VALUE_BYTES, HOST(memory_reservation) },
-		{ "devices", VALUE_LATER, 0 },
-	};
-
-	return value_map(p, n, rows, ARRAY_SIZE(rows), target, e);
-}
-
-static int read_resources(void *target, const struct place *p, const struct yaml_node *n,
-			  struct err *e)
-{
-	static const struct key_row rows[] = {
-		{ "limits", VALUE_CALL, 0, read_limits },
-		{ "reservations", VALUE_CALL, 0, read_reservations },
-	};
-
-	return value_map(p, n, rows, ARRAY_SIZE(rows), target, e);
-}
-
-static int read_replicas(void *target, const struct place *p, const struct yaml_node *n,
-			 struct err *e)
-{
-	int64_t count;
-	int r = value_i64(p, n, &count, e);
-
 	(void)target;
-	if (r == 0 && count != 1)
-		return yaml_err(p->doc, n->line, p->path, e,
-				"only 1 is supported by this version of Skerry");
-	return r;
+	return yaml_err(
+		n->doc, n->line, p->path, e,
+		"images are not built on this machine; build it elsewhere, load or push it, "
+		"and name it by the key image");
 }
 
-static int read_deploy(void *target, const struct place *p, const struct yaml_node *n,
-		       struct err *e)
+static int read_oom_kill_disable(void *target, const struct place *p, const struct yaml_node *n,
+				 struct err *e)
 {
-	static const struct key_row rows[] = {
-		{ "resources", VALUE_CALL, 0, read_resources },
-		{ "replicas", VALUE_CALL, 0, read_replicas },
-		{ "mode", VALUE_LATER, 0 },
-		{ "restart_policy", VALUE_LATER, 0 },
-		{ "placement", VALUE_LATER, 0 },
-		{ "update_config", VALUE_LATER, 0 },
-		{ "rollback_config", VALUE_LATER, 0 },
-		{ "endpoint_mode", VALUE_LATER, 0 },
-		{ "labels", VALUE_LATER, 0 },
-	};
+	struct service_target *t = target;
+	bool on = false;
+	int r = value_bool(p, n, &on, e);
 
-	return value_map(p, n, rows, ARRAY_SIZE(rows), target, e);
+	if (r == 0)
+		t->s.create.host.oom_kill_disable = on;
+	return r;
 }
 
 static int read_logging(void *target, const struct place *p, const struct yaml_node *n,
@@ -380,15 +301,72 @@ static int read_ulimits(void *target, const struct place *p, const struct yaml_n
 	return r;
 }
 
+/* The time of every_<time>: numbers with w, d, h, m or s, each at most once and falling.
+ * -EINVAL. */
+static int pull_interval(const char *text, int64_t *ret_ms)
+{
+	static const struct {
+		char unit;
+		int64_t ms;
+	} units[] = { { 'w', 604800000 },
+		      { 'd', 86400000 },
+		      { 'h', 3600000 },
+		      { 'm', 60000 },
+		      { 's', 1000 } };
+	size_t next = 0;
+	int64_t sum = 0;
+
+	while (*text) {
+		char *end;
+		long n = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
+
+		if (n < 0 || n > 100000)
+			return -EINVAL;
+		while (next < ARRAY_SIZE(units) && units[next].unit != *end)
+			next++;
+		if (next == ARRAY_SIZE(units))
+			return -EINVAL;
+		sum += n * units[next++].ms;
+		text = end + 1;
+	}
+	if (sum <= 0)
+		return -EINVAL;
+	*ret_ms = sum;
+	return 0;
+}
+
 static int read_pull_policy(void *target, const struct place *p, const struct yaml_node *n,
 			    struct err *e)
 {
-	(void)target;
-	if (n->kind != YAML_SCALAR || (!str_eq(n->text, "missing") && !str_eq(n->text, "never") &&
-				       !str_eq(n->text, "if_not_present")))
-		return value_wrong(
-			p, n, "missing, if_not_present or never (images come from archives)", e);
-	return 0;
+	static const struct {
+		const char *word;
+		enum compose_pull pull;
+		const char *every;
+	} rows[] = {
+		{ "missing", PULL_MISSING, NULL }, { "if_not_present", PULL_MISSING, NULL },
+		{ "always", PULL_ALWAYS, NULL },   { "never", PULL_NEVER, NULL },
+		{ "daily", PULL_EVERY, "1d" },	   { "weekly", PULL_EVERY, "1w" },
+	};
+	struct service_target *t = target;
+	const char *text = n->kind == YAML_SCALAR ? n->text : "";
+	const char *every = strncmp(text, "every_", 6) == 0 ? text + 6 : NULL;
+
+	t->s.pull = PULL_EVERY;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!str_eq(text, rows[i].word))
+			continue;
+		t->s.pull = rows[i].pull;
+		every = rows[i].every;
+		if (!every)
+			return 0;
+	}
+	if (every && pull_interval(every, &t->s.pull_every) == 0)
+		return 0;
+	return value_wrong(
+		p, n,
+		"always, missing, if_not_present, never, daily, weekly or a time such as "
+		"every_12h or every_1w2d",
+		e);
 }
 
 /* ---- the table ---- */
@@ -397,8 +375,8 @@ static const struct key_row service_rows[] = {
 	{ "image", VALUE_CALL, 0, read_image },
 	{ "command", VALUE_COMMAND, CONFIG(cmd) },
 	{ "entrypoint", VALUE_COMMAND, CONFIG(entrypoint) },
-	{ "environment", VALUE_ENV, CONFIG(env) },
-	{ "env_file", VALUE_CALL, 0, read_env_file },
+	{ "environment", VALUE_CALL, 0, service_read_environment },
+	{ "env_file", VALUE_CALL, 0, service_read_env_file },
 	{ "ports", VALUE_CALL, 0, service_read_ports },
 	{ "expose", VALUE_CALL, 0, service_read_expose },
 	{ "volumes", VALUE_CALL, 0, service_read_volumes },
@@ -420,7 +398,7 @@ static const struct key_row service_rows[] = {
 	{ "group_add", VALUE_WORDS, HOST(group_add) },
 	{ "mem_limit", VALUE_BYTES, HOST(memory) },
 	{ "mem_reservation", VALUE_BYTES, HOST(memory_reservation) },
-	{ "memswap_limit", VALUE_BYTES, HOST(memory_swap) },
+	{ "memswap_limit", VALUE_CALL, 0, read_memswap },
 	{ "shm_size", VALUE_BYTES, HOST(shm_size) },
 	{ "cpus", VALUE_CPUS, HOST(nano_cpus) },
 	{ "cpu_shares", VALUE_I64, HOST(cpu_shares) },
@@ -434,7 +412,7 @@ static const struct key_row service_rows[] = {
 	{ "dns", VALUE_WORDS, HOST(dns) },
 	{ "dns_search", VALUE_WORDS, HOST(dns_search) },
 	{ "dns_opt", VALUE_WORDS, HOST(dns_options) },
-	{ "extra_hosts", VALUE_WORDS, HOST(extra_hosts) },
+	{ "extra_hosts", VALUE_CALL, 0, service_read_extra_hosts },
 	{ "network_mode", VALUE_CALL, 0, service_read_network_mode },
 	{ "ipc", VALUE_CALL, 0, service_read_ipc },
 	{ "pid", VALUE_CALL, 0, service_read_pid },
@@ -448,26 +426,32 @@ static const struct key_row service_rows[] = {
 	{ "stop_signal", VALUE_CALL, 0, read_stop_signal },
 	{ "healthcheck", VALUE_CALL, 0, read_healthcheck },
 	{ "x-skerry-autoheal", VALUE_BOOL, offsetof(struct service_target, autoheal) },
-	{ "deploy", VALUE_CALL, 0, read_deploy },
+	{ "deploy", VALUE_CALL, 0, service_read_deploy },
 	{ "logging", VALUE_CALL, 0, read_logging },
 	{ "pull_policy", VALUE_CALL, 0, read_pull_policy },
-	{ "scale", VALUE_CALL, 0, read_replicas },
+	{ "scale", VALUE_CALL, 0, service_read_replicas },
 	{ "profiles", VALUE_WORDS, offsetof(struct service_target, s.profiles) },
 	{ "attach", VALUE_SKIP, 0 },
-	{ "build", VALUE_LATER, 0 },
+	{ "build", VALUE_CALL, 0, refuse_build },
 	{ "blkio_config", VALUE_CALL, 0, service_read_blkio },
-	{ "configs", VALUE_LATER, 0 },
-	{ "cpu_count", VALUE_LATER, 0 },
-	{ "cpu_percent", VALUE_LATER, 0 },
+	{ "configs", VALUE_SKIP, 0 }, /* read when the rest is: service_read */
+	{ "cpu_count", VALUE_SKIP, 0 }, /* of another system */
+	{ "cpu_percent", VALUE_SKIP, 0 },
 	{ "cpu_rt_period", VALUE_LATER, 0 },
 	{ "cpu_rt_runtime", VALUE_LATER, 0 },
-	{ "mem_swappiness", VALUE_LATER, 0 },
-	{ "oom_kill_disable", VALUE_LATER, 0 },
-	{ "secrets", VALUE_LATER, 0 },
-	{ "networks", VALUE_LATER, 0 },
+	{ "mem_swappiness", VALUE_I64, HOST(memory_swappiness) },
+	{ "oom_kill_disable", VALUE_CALL, 0, read_oom_kill_disable },
+	{ "secrets", VALUE_SKIP, 0 },
+	{ "networks", VALUE_SKIP, 0 },
 	{ "devices", VALUE_CALL, 0, service_read_devices },
 	{ "device_cgroup_rules", VALUE_WORDS, HOST(device_cgroup_rules) },
-	{ "extends", VALUE_LATER, 0 },
+	{ "extends", VALUE_SKIP, 0 }, /* done: extends.c */
+	{ "label_file", VALUE_CALL, 0, service_read_label_file },
+	{ "credential_spec", VALUE_LATER, 0 },
+	{ "provider", VALUE_LATER, 0 },
+	{ "models", VALUE_LATER, 0 },
+	{ "pull_refresh_after", VALUE_LATER, 0 },
+	{ "use_api_socket", VALUE_LATER, 0 },
 	{ "gpus", VALUE_LATER, 0 },
 	{ "init", VALUE_CALL, 0, service_read_init },
 	{ "links", VALUE_CALL, 0, service_read_links },
@@ -483,18 +467,21 @@ static const struct key_row service_rows[] = {
 	{ "develop", VALUE_SKIP, 0 },
 };
 
-/* What env_file gave comes first; environment: goes over it. */
-static int join_env(struct service_target *t, struct err *e)
+void service_target_free(struct service_target *t)
 {
-	for (char **v = t->s.create.config.env; v && *v; v++) {
-		_cleanup_(mem_free) char *name = strndup(*v, strcspn(*v, "="));
+	strv_free(t->env_from_files);
+	strv_free(t->labels_from_files);
+	free(t->deploy_restart);
+}
 
-		if (!name || strv_env_set(&t->env_from_files, name, *v + strlen(name) + 1) < 0)
-			return err_errno(e, ENOMEM, "environment");
-	}
-	strv_free(t->s.create.config.env);
-	t->s.create.config.env = take_ptr(t->env_from_files);
-	return 0;
+static bool any_active(const struct service_target *t)
+{
+	if (strv_has(t->rd->profiles, "*"))
+		return true;
+	for (char **v = t->s.profiles; *v; v++)
+		if (strv_has(t->rd->profiles, *v))
+			return true;
+	return false;
 }
 
 int service_read(struct service_target *t, const struct place *p, const struct yaml_node *n,
@@ -506,9 +493,16 @@ int service_read(struct service_target *t, const struct place *p, const struct y
 		return value_wrong(p, n, "a mapping with at least the key image", e);
 	r = value_map(p, n, service_rows, ARRAY_SIZE(service_rows), t, e);
 	if (r == 0 && str_empty(t->s.create.config.image))
-		return yaml_err(p->doc, t->s.line, p->path, e, "the key image is missing");
+		return spot_err(t->s.at, p->path, e, "the key image is missing");
 	if (r == 0 && t->autoheal &&
 	    pairs_set(&t->s.create.config.labels, HEALTH_LABEL_HEAL, "true") < 0)
 		r = err_errno(e, ENOMEM, "x-skerry-autoheal");
-	return r < 0 ? r : join_env(t, e);
+	if (r == 0)
+		r = service_settle_deploy(t, p, n, e);
+	t->s.off = r == 0 && t->s.profiles && t->s.profiles[0] && !any_active(t);
+	if (r == 0)
+		r = service_add_networks(t, p, n, yaml_get(n, "networks"), e);
+	for (int kind = 0; r == 0 && kind < 2; kind++)
+		r = service_add_contents(t, kind, p, yaml_get(n, kind ? "secrets" : "configs"), e);
+	return r < 0 ? r : service_join_files(t, e);
 }

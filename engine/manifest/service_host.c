@@ -43,7 +43,7 @@ static int read_device_map(struct device_map *d, const struct place *p, const st
 	int r = value_map(p, n, rows, ARRAY_SIZE(rows), d, e);
 
 	if (r == 0 && str_empty(d->host))
-		return yaml_err(p->doc, n->line, p->path, e, "the key source is missing");
+		return yaml_err(n->doc, n->line, p->path, e, "the key source is missing");
 	if (r == 0 && str_empty(d->container) && str_set(&d->container, d->host) < 0)
 		return no_memory(p, e);
 	if (r == 0 && str_empty(d->permissions) && str_set(&d->permissions, "rwm") < 0)
@@ -94,7 +94,7 @@ static int read_paths(struct bind_list *list, const struct bind_table *table,
 			return no_memory(p, e);
 		r = value_map(&at, n->items[i], rows, n_rows, d, e);
 		if (r == 0 && str_empty(d->path))
-			r = yaml_err(p->doc, n->items[i]->line, at.path, e,
+			r = yaml_err(n->items[i]->doc, n->items[i]->line, at.path, e,
 				     "the key path is missing");
 	}
 	return r;
@@ -178,8 +178,8 @@ int service_read_platform(void *target, const struct place *p, const struct yaml
 /* ---- names of other services ---- */
 
 /* The dependency that a name brings with it, unless depends_on has it. */
-static int imply(struct service_target *t, const struct place *p, const char *service, int line,
-		 struct err *e)
+static int imply(struct service_target *t, const struct place *p, const char *service,
+		 const struct yaml_node *n, struct err *e)
 {
 	struct compose_dep *dep;
 	int r;
@@ -187,7 +187,7 @@ static int imply(struct service_target *t, const struct place *p, const char *se
 	for (size_t i = 0; i < t->s.n_deps; i++)
 		if (str_eq(t->s.deps[i].service, service))
 			return 0;
-	r = service_add_dep(t, p, service, line, &dep, e);
+	r = service_add_dep(t, p, service, reading_spot(n, n->line), &dep, e);
 	if (r == 0)
 		dep->implied = true;
 	return r;
@@ -195,15 +195,15 @@ static int imply(struct service_target *t, const struct place *p, const char *se
 
 /* "NAME:rest", the name being a service's. */
 static int imply_first_part(struct service_target *t, const struct place *p, const char *text,
-			    int line, struct err *e)
+			    const struct yaml_node *n, struct err *e)
 {
 	_cleanup_(mem_free) char *service = strndup(text, strcspn(text, ":"));
 
 	if (!service)
 		return no_memory(p, e);
 	if (!*service)
-		return yaml_err(p->doc, line, p->path, e, "the name of a service is missing");
-	return imply(t, p, service, line, e);
+		return yaml_err(n->doc, n->line, p->path, e, "the name of a service is missing");
+	return imply(t, p, service, n, e);
 }
 
 int service_read_volumes_from(void *target, const struct place *p, const struct yaml_node *n,
@@ -215,7 +215,7 @@ int service_read_volumes_from(void *target, const struct place *p, const struct 
 
 	for (char **v = *list; r == 0 && v && *v; v++)
 		if (!str_starts(*v, CONTAINER))
-			r = imply_first_part(t, p, *v, n->line, e);
+			r = imply_first_part(t, p, *v, n, e);
 	return r;
 }
 
@@ -227,7 +227,7 @@ int service_read_links(void *target, const struct place *p, const struct yaml_no
 	int r = value_words(p, n, &words, e);
 
 	for (char **v = words; r == 0 && v && *v; v++) {
-		r = imply_first_part(t, p, *v, n->line, e);
+		r = imply_first_part(t, p, *v, n, e);
 		if (r == 0 && strv_addf(&t->s.create.host.links, SERVICE "%s", *v) < 0)
 			r = no_memory(p, e);
 	}
@@ -260,7 +260,7 @@ static int read_mode(struct service_target *t, char **mode, const char *allowed,
 	if (!service && !container && !strv_has(words, text))
 		return value_wrong(p, n, want, e);
 	r = value_text(p, n, mode, e);
-	return r == 0 && service ? imply(t, p, text + strlen(SERVICE), n->line, e) : r;
+	return r == 0 && service ? imply(t, p, text + strlen(SERVICE), n, e) : r;
 }
 
 int service_read_network_mode(void *target, const struct place *p, const struct yaml_node *n,
@@ -300,26 +300,25 @@ static const struct compose_service *service_of(const struct compose_project *p,
 	return NULL;
 }
 
-static int unknown(const struct compose_service *s, const struct yaml_doc *doc, const char *key,
-		   const char *name, size_t len, struct err *e)
+static int unknown(const struct compose_service *s, const char *key, const char *name, size_t len,
+		   struct err *e)
 {
 	char where[PLACE_MAX];
-	int line = s->line;
+	struct compose_spot at = s->at;
 
 	for (size_t i = 0; i < s->n_deps; i++)
 		if (strlen(s->deps[i].service) == len &&
 		    strncmp(s->deps[i].service, name, len) == 0)
-			line = s->deps[i].line;
+			at = s->deps[i].at;
 	snprintf(where, sizeof(where), "services.%s.%s", s->name, key);
-	return yaml_err(doc, line, where, e, "there is no service '%.*s' in this file", (int)len,
-			name);
+	return spot_err(at, where, e, "there is no service '%.*s' in this file", (int)len, name);
 }
 
 /* `prefix` before the name of a service becomes `replace` before that of its container; what stands
  * behind the name stays, or is `behind` and the service's name when there is nothing. */
 static int resolve_one(const struct compose_project *p, const struct compose_service *s,
-		       const struct yaml_doc *doc, const char *key, char **text, const char *prefix,
-		       const char *replace, bool alias, struct err *e)
+		       const char *key, char **text, const char *prefix, const char *replace,
+		       bool alias, struct err *e)
 {
 	const char *name = *text + strlen(prefix);
 	size_t len = strcspn(name, ":");
@@ -327,7 +326,7 @@ static int resolve_one(const struct compose_project *p, const struct compose_ser
 	char *resolved;
 
 	if (!other)
-		return unknown(s, doc, key, name, len, e);
+		return unknown(s, key, name, len, e);
 	resolved =
 		str_printf("%s%s%s%s%s", replace, other->container_name, name + len,
 			   alias && !name[len] ? ":" : "", alias && !name[len] ? other->name : "");
@@ -339,7 +338,7 @@ static int resolve_one(const struct compose_project *p, const struct compose_ser
 }
 
 static int resolve_volumes_from(const struct compose_project *p, struct compose_service *s,
-				const struct yaml_doc *doc, struct err *e)
+				struct err *e)
 {
 	int r = 0;
 
@@ -347,13 +346,12 @@ static int resolve_volumes_from(const struct compose_project *p, struct compose_
 		if (str_starts(*v, CONTAINER))
 			memmove(*v, *v + strlen(CONTAINER), strlen(*v + strlen(CONTAINER)) + 1);
 		else
-			r = resolve_one(p, s, doc, "volumes_from", v, "", "", false, e);
+			r = resolve_one(p, s, "volumes_from", v, "", "", false, e);
 	}
 	return r;
 }
 
-int service_resolve(const struct compose_project *p, struct compose_service *s,
-		    const struct yaml_doc *doc, struct err *e)
+int service_resolve(const struct compose_project *p, struct compose_service *s, struct err *e)
 {
 	struct host_config *h = &s->create.host;
 	const struct {
@@ -364,14 +362,14 @@ int service_resolve(const struct compose_project *p, struct compose_service *s,
 		{ "ipc", &h->ipc_mode },
 		{ "pid", &h->pid_mode },
 	};
-	int r = resolve_volumes_from(p, s, doc, e);
+	int r = resolve_volumes_from(p, s, e);
 
 	for (char **l = h->links; r == 0 && l && *l; l++)
 		if (str_starts(*l, SERVICE))
-			r = resolve_one(p, s, doc, "links", l, SERVICE, "", true, e);
+			r = resolve_one(p, s, "links", l, SERVICE, "", true, e);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(modes); i++)
 		if (*modes[i].mode && str_starts(*modes[i].mode, SERVICE))
-			r = resolve_one(p, s, doc, modes[i].key, modes[i].mode, SERVICE, CONTAINER,
+			r = resolve_one(p, s, modes[i].key, modes[i].mode, SERVICE, CONTAINER,
 					false, e);
 	return r;
 }

@@ -42,7 +42,7 @@ static int read_port_text(struct service_target *t, const struct place *p,
 	int r = port_spec_parse(spec, &wants, &count, &why);
 
 	if (r < 0)
-		return yaml_err(p->doc, n->line, p->path, e, "%s", err_text(&why));
+		return yaml_err(n->doc, n->line, p->path, e, "%s", err_text(&why));
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = add_port(t, &wants[i], e);
 	return r;
@@ -71,7 +71,7 @@ static int read_port_map(struct service_target *t, const struct place *p, const 
 	char *spec = NULL;
 
 	if (r == 0 && !l.target)
-		r = yaml_err(p->doc, n->line, p->path, e,
+		r = yaml_err(n->doc, n->line, p->path, e,
 			     "the key target (the container's port) is missing");
 	if (r == 0) {
 		spec = str_printf("%s%s%s%s%s%s%s/%s", six ? "[" : "", l.host_ip ? l.host_ip : "",
@@ -97,7 +97,7 @@ int service_read_ports(void *target, const struct place *p, const struct yaml_no
 
 	if (n->kind != YAML_LIST)
 		return value_wrong(p, n, "a list of ports such as \"8080:80\"", e);
-	t->s.ports_line = n->line;
+	t->s.ports_at = reading_spot(n, n->line);
 	for (size_t i = 0; r == 0 && i < n->n; i++) {
 		struct place at = place_at(p, NULL, i);
 
@@ -125,7 +125,7 @@ int service_read_expose(void *target, const struct place *p, const struct yaml_n
 		uint8_t proto;
 
 		if (port_parse(*x, &port, &proto, &why) < 0)
-			return yaml_err(p->doc, n->line, p->path, e, "%s", err_text(&why));
+			return yaml_err(n->doc, n->line, p->path, e, "%s", err_text(&why));
 		snprintf(key, sizeof(key), "%u/%s", port, port_proto_name(proto));
 		if (!strv_has(t->s.create.config.exposed_ports, key) &&
 		    strv_add(&t->s.create.config.exposed_ports, key) < 0)
@@ -156,26 +156,25 @@ static int resolve_source(struct service_target *t, struct mount_request *m, con
 	if (str_eq(m->type, "volume")) {
 		if (str_empty(m->source))
 			return 0; /* anonymous */
-		vol = find_volume(t->project, m->source);
+		vol = find_volume(t->rd->project, m->source);
 		if (!vol)
-			return yaml_err(p->doc, n->line, p->path, e,
+			return yaml_err(n->doc, n->line, p->path, e,
 					"the volume '%s' is not declared; add it under the "
 					"top-level key volumes",
 					m->source);
 		source = str_dup(vol->name);
 	} else if (str_eq(m->type, "bind")) {
 		if (str_empty(m->source))
-			return yaml_err(p->doc, n->line, p->path, e,
+			return yaml_err(n->doc, n->line, p->path, e,
 					"the source of a bind mount is missing");
 		if (m->source[0] == '~')
-			return yaml_err(p->doc, n->line, p->path, e,
+			return yaml_err(n->doc, n->line, p->path, e,
 					"~ has no meaning on this machine; write an absolute path");
-		source = m->source[0] == '/' ? str_dup(m->source)
-					     : str_printf("%s/%s", t->dir, m->source);
+		source = reading_path(n, m->source);
 	} else if (str_eq(m->type, "tmpfs")) {
 		return 0;
 	} else {
-		return yaml_err(p->doc, n->line, p->path, e,
+		return yaml_err(n->doc, n->line, p->path, e,
 				"type '%s' is not supported (bind, volume, tmpfs)",
 				m->type ? m->type : "");
 	}
@@ -210,7 +209,7 @@ static int apply_modes(struct mount_request *m, const char *modes, const struct 
 		} else if (!str_eq(*w, "rw") && !str_eq(*w, "z") && !str_eq(*w, "Z") &&
 			   !str_eq(*w, "cached") && !str_eq(*w, "delegated") &&
 			   !str_eq(*w, "consistent")) {
-			return yaml_err(p->doc, n->line, p->path, e,
+			return yaml_err(n->doc, n->line, p->path, e,
 					"unknown mode '%s' (ro, rw, nocopy)", *w);
 		}
 	}
@@ -227,7 +226,7 @@ static int read_volume_text(struct service_target *t, struct mount_request *m,
 	int r;
 
 	if (count < 1 || count > 3 || str_empty(parts[0]))
-		return yaml_err(p->doc, n->line, p->path, e,
+		return yaml_err(n->doc, n->line, p->path, e,
 				"expected SOURCE:TARGET[:ro], not '%s'", n->text);
 	if (str_set(&m->type, path ? "bind" : "volume") < 0 ||
 	    str_set(&m->target, count > 1 ? parts[1] : parts[0]) < 0 ||
@@ -320,7 +319,7 @@ static int read_volume_map(struct service_target *t, struct mount_request *m, co
 	int r = value_map(p, n, rows, ARRAY_SIZE(rows), m, e);
 
 	if (r == 0 && (str_empty(m->type) || str_empty(m->target)))
-		return yaml_err(p->doc, n->line, p->path, e, "the keys type and target are needed");
+		return yaml_err(n->doc, n->line, p->path, e, "the keys type and target are needed");
 	return r < 0 ? r : resolve_source(t, m, p, n, e);
 }
 

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "engine/manifest/words.h"
 #include "init/base/str.h"
@@ -22,8 +23,8 @@ struct place place_at(const struct place *p, const char *key, size_t index)
 
 int value_wrong(const struct place *p, const struct yaml_node *n, const char *want, struct err *e)
 {
-	return yaml_err(p->doc, n ? n->line : 1, p->path, e, "expected %s, not %s", want,
-			yaml_kind_name(n));
+	return yaml_err(n ? n->doc : p->doc, n ? n->line : 1, p->path, e, "expected %s, not %s",
+			want, yaml_kind_name(n));
 }
 
 static int no_memory(const struct place *p, struct err *e)
@@ -40,7 +41,25 @@ int value_text(const struct place *p, const struct yaml_node *n, char **ret, str
 
 int value_bool(const struct place *p, const struct yaml_node *n, bool *ret, struct err *e)
 {
-	return yaml_bool(n, ret) < 0 ? value_wrong(p, n, "true or false", e) : 0;
+	static const struct {
+		const char *word;
+		bool value;
+	} words[] = {
+		{ "true", true }, { "yes", true },    { "on", true },  { "y", true },
+		{ "1", true },	  { "false", false }, { "no", false }, { "off", false },
+		{ "n", false },	  { "0", false },
+	};
+
+	if (yaml_bool(n, ret) == 0)
+		return 0;
+	/* a text, perhaps from a variable, is taken as compose takes it */
+	for (size_t i = 0; n->kind == YAML_SCALAR && !n->plain && i < ARRAY_SIZE(words); i++) {
+		if (strcasecmp(n->text, words[i].word) == 0) {
+			*ret = words[i].value;
+			return 0;
+		}
+	}
+	return value_wrong(p, n, "true or false", e);
 }
 
 int value_i64(const struct place *p, const struct yaml_node *n, int64_t *ret, struct err *e)
@@ -104,7 +123,7 @@ int value_command(const struct place *p, const struct yaml_node *n, char ***ret,
 	if (n->kind != YAML_SCALAR)
 		return value_words(p, n, ret, e);
 	if (words_split(n->text, &words) < 0)
-		return yaml_err(p->doc, n->line, p->path, e, "a quote is not closed in: %s",
+		return yaml_err(n->doc, n->line, p->path, e, "a quote is not closed in: %s",
 				n->text);
 	strv_free(*ret);
 	*ret = words ? take_ptr(words) : calloc(1, sizeof(char *));
@@ -134,7 +153,7 @@ static int each_pair(const struct place *p, const struct yaml_node *n,
 			value = strchr(v->text, '=') ? strchr(v->text, '=') + 1 : NULL;
 		}
 		if (key && !*key)
-			return yaml_err(p->doc, v->line, at.path, e, "a name is missing before =");
+			return yaml_err(v->doc, v->line, at.path, e, "a name is missing before =");
 		if (!key || fn(key, value, data) < 0)
 			return no_memory(p, e);
 	}
@@ -171,7 +190,7 @@ static int read_value(const struct key_row *row, void *target, const struct plac
 
 	switch (row->type) {
 	case VALUE_LATER:
-		return yaml_err(p->doc, n->line, p->path, e,
+		return yaml_err(n->doc, n->line, p->path, e,
 				"is not supported by this version of Skerry");
 	case VALUE_CALL:
 		return row->fn(target, p, n, e);
@@ -267,9 +286,9 @@ int value_map(const struct place *p, const struct yaml_node *n, const struct key
 			continue;
 		near = row ? NULL : nearest(key, rows, n_rows);
 		if (!row)
-			return yaml_err(p->doc, n->pairs[i].line, at.path, e, "unknown key%s%s%s",
-					near ? "; did you mean '" : "", near ? near : "",
-					near ? "'?" : "");
+			return yaml_err(n->pairs[i].value->doc, n->pairs[i].line, at.path, e,
+					"unknown key%s%s%s", near ? "; did you mean '" : "",
+					near ? near : "", near ? "'?" : "");
 		if (yaml_is_null(n->pairs[i].value))
 			continue;
 		r = read_value(row, target, &at, n->pairs[i].value, e);

@@ -15,15 +15,42 @@
 #include "init/base/log.h"
 #include "init/base/netlink.h"
 
-const struct endpoint *sandbox_publisher(const struct sandbox *s)
+/* Whether a is a better way out than b. */
+static bool better(const struct endpoint *a, const struct endpoint *b)
 {
-	for (size_t i = 0; i < s->n_endpoints; i++) {
-		const struct network *net = s->endpoints[i].network;
+	if (!b)
+		return true;
+	if (a->priority != b->priority)
+		return a->priority > b->priority;
+	return strcmp(a->network->name, b->network->name) < 0;
+}
 
-		if (net->driver == NET_BRIDGE && !net->internal)
-			return &s->endpoints[i];
+static bool leads_out(const struct endpoint *ep, uint8_t family)
+{
+	bool six = family == AF_INET6;
+
+	return ip_is_set(six ? &ep->address6.addr : &ep->address.addr) && !ep->network->internal &&
+	       (ip_is_set(six ? &ep->gateway6 : &ep->gateway) || vlan_routes(ep->network));
+}
+
+const struct endpoint *sandbox_way_out(const struct sandbox *s, uint8_t family)
+{
+	const struct endpoint *best = NULL;
+
+	for (size_t i = 0; i < s->n_endpoints; i++) {
+		const struct endpoint *ep = &s->endpoints[i];
+
+		if (leads_out(ep, family) && better(ep, best))
+			best = ep;
 	}
-	return NULL;
+	return best;
+}
+
+const struct endpoint *sandbox_publisher(const struct sandbox *s, uint8_t family)
+{
+	const struct endpoint *ep = sandbox_way_out(s, family);
+
+	return ep && ep->network->driver == NET_BRIDGE ? ep : NULL;
 }
 
 static size_t count_ports(const struct nets *n)
@@ -36,6 +63,11 @@ static size_t count_ports(const struct nets *n)
 	return count;
 }
 
+static enum net_gateway mode_of(const struct network *p, uint8_t family)
+{
+	return family == AF_INET6 ? p->gateway_mode6 : p->gateway_mode;
+}
+
 static size_t collect_ports(const struct nets *n, struct rules_port *ports)
 {
 	struct map_entry *m;
@@ -43,16 +75,20 @@ static size_t collect_ports(const struct nets *n, struct rules_port *ports)
 
 	while ((m = map_next(&n->sandboxes, &i))) {
 		const struct sandbox *s = m->value;
-		const struct endpoint *ep = sandbox_publisher(s);
 
-		for (size_t k = 0; ep && k < s->n_ports; k++) {
+		for (size_t k = 0; k < s->n_ports; k++) {
 			const struct port_binding *b = &s->ports[k];
+			const struct endpoint *ep = sandbox_publisher(s, b->host_ip.family);
 
+			if (!ep || (!b->host_port &&
+				    mode_of(ep->network, b->host_ip.family) != GATEWAY_ROUTED))
+				continue;
 			ports[count++] = (struct rules_port){
 				.proto = b->proto,
 				.host_ip = b->host_ip,
 				.host_port = b->host_port,
-				.addr = ep->address.addr,
+				.addr = b->host_ip.family == AF_INET6 ? ep->address6.addr
+								      : ep->address.addr,
 				.port = b->container_port,
 			};
 		}
@@ -60,28 +96,37 @@ static size_t collect_ports(const struct nets *n, struct rules_port *ports)
 	return count;
 }
 
+/* A network with both families is there twice. */
 static size_t collect_bridges(const struct nets *n, struct rules_bridge *bridges)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < n->n_nets; i++) {
 		const struct network *net = &n->nets[i]->pub;
+		const struct ip_net *const subnets[] = { &net->subnet, &net->subnet6 };
 
-		if (net->driver == NET_BRIDGE && ip_is_set(&net->subnet.addr))
-			bridges[count++] = (struct rules_bridge){
-				.ifname = net->ifname,
-				.subnet = net->subnet,
-				.internal = net->internal,
-				.masquerade = net->masquerade,
-				.icc = net->icc,
-			};
+		for (size_t k = 0; k < ARRAY_SIZE(subnets); k++) {
+			enum net_gateway mode = mode_of(net, subnets[k]->addr.family);
+
+			if (net->driver == NET_BRIDGE && ip_is_set(&subnets[k]->addr))
+				bridges[count++] = (struct rules_bridge){
+					.ifname = net->ifname,
+					.subnet = *subnets[k],
+					.internal = net->internal,
+					.masquerade = net->masquerade && mode != GATEWAY_ROUTED,
+					.icc = net->icc,
+					.unprotected = mode == GATEWAY_UNPROTECTED,
+					.routed = mode == GATEWAY_ROUTED,
+				};
+		}
 	}
 	return count;
 }
 
 int nets_apply(struct nets *n, struct err *e)
 {
-	_cleanup_(mem_free) struct rules_bridge *bridges = calloc(n->n_nets + 1, sizeof(*bridges));
+	_cleanup_(mem_free) struct rules_bridge *bridges =
+		calloc(2 * n->n_nets + 1, sizeof(*bridges));
 	_cleanup_(mem_free) struct rules_port *ports = calloc(count_ports(n) + 1, sizeof(*ports));
 	_cleanup_(nft_free) struct nft nft = { 0 };
 	struct rules r;
@@ -97,6 +142,16 @@ int nets_apply(struct nets *n, struct err *e)
 	if (rc == 0)
 		n->generation = rules_generation(n);
 	return rc;
+}
+
+void user_chain_up(const struct nets *n)
+{
+	_cleanup_(nft_free) struct nft nft = { 0 };
+	struct err e = { 0 };
+
+	rules_build_user(&nft);
+	if (nft_commit(&nft, n->filter_fd, &e) < 0)
+		log_warn("network: table inet skerry-user: %s", err_text(&e));
 }
 
 /* --- tracked connections ---------------------------------------------------------------------- */

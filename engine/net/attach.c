@@ -17,11 +17,6 @@
 #include "init/base/log.h"
 #include "init/base/str.h"
 
-static void endpoint_clear(struct endpoint *ep)
-{
-	strv_free(ep->aliases);
-}
-
 void sandbox_free(struct sandbox *s)
 {
 	if (!s)
@@ -35,6 +30,7 @@ void sandbox_free(struct sandbox *s)
 	free(s->key);
 	free(s->shared_with);
 	free(s->name);
+	free(s->host_names);
 	free(s->hosts_path);
 	free(s->hostname_path);
 	free(s->resolv_path);
@@ -78,38 +74,39 @@ static int mode_parse(const struct nets *n, const char *text, struct mode *ret_m
 	return 0;
 }
 
-/* The join that belongs to the mode's own network, or one without wishes. */
-static struct net_join first_join(const struct nets *n, const struct net_request *r,
-				  const struct network *net)
+/* What may not be together; Docker's texts. */
+static int check_pair(const struct network *first, const struct network *other, struct err *e)
 {
-	struct net_join plain = { .network = net->name };
-
-	for (size_t i = 0; i < r->n_joins; i++) {
-		const struct network *other;
-
-		if (str_eq(r->joins[i].network, "default") ||
-		    (nets_find(n, r->joins[i].network, &other, NULL) == 0 && other == net))
-			return r->joins[i];
-	}
-	return plain;
+	if (other == first || (network_has_links(first) && network_has_links(other)))
+		return 0;
+	if (first->driver == NET_NONE || other->driver == NET_NONE)
+		return err_set(e, EINVAL,
+			       "container cannot be connected to multiple networks with one of "
+			       "the networks in private (none) mode");
+	return err_set(e, EINVAL,
+		       "container sharing network namespace with another container or host cannot "
+		       "be connected to any other network");
 }
 
-static int join_check(const struct network *net, const struct net_join *j, struct err *e)
+int net_check_join(const struct nets *n, const char *mode, const struct net_join *j, struct err *e)
 {
-	struct ip_addr a;
-	uint8_t mac[6];
-	int rc = 0;
+	const struct network *net;
+	struct mode m;
+	int rc = nets_find(n, j->network, &net, e);
 
-	if (!str_empty(j->ipv4)) {
-		rc = ip_parse(j->ipv4, &a, e);
-		if (rc == 0 && net->predefined)
-			rc = err_set(e, EINVAL,
-				     "user specified IP address is supported on user defined "
-				     "networks only");
-	}
-	if (rc == 0 && !str_empty(j->mac))
-		rc = mac_parse(j->mac, mac, e);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (net->driver == NET_HOST)
+		return err_set(e, EINVAL,
+			       "container cannot be disconnected from host network or connected "
+			       "to host network");
+	if (mode && str_starts(mode, "container:"))
+		return err_set(e, EINVAL,
+			       "container sharing network namespace with another container or "
+			       "host cannot be connected to any other network");
+	if (mode_parse(n, mode, &m, NULL) == 0) /* its own network may be gone by now */
+		rc = check_pair(m.first, net, e);
+	return rc < 0 ? rc : join_check(n, net, j, e);
 }
 
 int net_check(const struct nets *n, const struct net_request *r, struct err *e)
@@ -132,18 +129,13 @@ int net_check(const struct nets *n, const struct net_request *r, struct err *e)
 		return err_set(e, EINVAL, "more than %d networks or %d ports", NET_ENDPOINTS_MAX,
 			       PORT_WANTS_MAX);
 	for (size_t i = 0; i < r->n_joins && m.mode != NET_MODE_SHARED; i++) {
-		const struct network *net = m.first;
+		const struct network *net;
 
-		if (!str_eq(r->joins[i].network, "default"))
-			rc = nets_find(n, r->joins[i].network, &net, e);
-		if (rc == 0 && net != m.first &&
-		    (net->driver != NET_BRIDGE || m.first->driver != NET_BRIDGE))
-			rc = err_set(
-				e, EINVAL,
-				"container cannot be connected to network %s and to network %s",
-				m.first->name, net->name);
+		rc = nets_find(n, r->joins[i].network, &net, e);
 		if (rc == 0)
-			rc = join_check(net, &r->joins[i], e);
+			rc = check_pair(m.first, net, e);
+		if (rc == 0)
+			rc = join_check(n, net, &r->joins[i], e);
 		if (rc < 0)
 			return rc;
 	}
@@ -152,79 +144,22 @@ int net_check(const struct nets *n, const struct net_request *r, struct err *e)
 
 /* --- planning --------------------------------------------------------------------------------- */
 
-static int endpoint_address(struct nets *n, struct endpoint *ep, const struct net_join *j,
-			    struct err *e)
-{
-	struct net *net = net_of(ep->network);
-	int rc;
-
-	if (!str_empty(j->ipv4)) {
-		rc = ip_parse(j->ipv4, &ep->address.addr, e);
-		if (rc == 0)
-			rc = depart_now(n, net, &ep->address.addr, e);
-		if (rc == 0)
-			rc = pool_reserve(&net->pool, &ep->address.addr, e);
-		if (rc < 0)
-			ep->address = (struct ip_net){ 0 }; /* not ours to give back */
-	} else {
-		rc = pool_take(&net->pool, &ep->address.addr, e);
-	}
-	if (rc < 0)
-		return rc;
-	ep->address.prefix = ep->network->subnet.prefix;
-	ep->gateway = ep->network->gateway;
-	return 0;
-}
-
-/* Fills the next endpoint of s; it counts from then on. */
-static int endpoint_plan(struct nets *n, struct sandbox *s, const struct network *net,
-			 const struct net_join *j, struct err *e)
-{
-	struct endpoint *ep = &s->endpoints[s->n_endpoints];
-	int rc;
-
-	*ep = (struct endpoint){ .network = net };
-	s->n_endpoints++;
-	rc = id_new(ep->id, e);
-	if (rc < 0)
-		return rc;
-	if (j->aliases && *j->aliases) {
-		ep->aliases = strv_copy(j->aliases);
-		if (!ep->aliases)
-			return err_set(e, ENOMEM, "out of memory");
-	}
-	if (net->driver != NET_BRIDGE)
-		return 0;
-	(void)str_format(ep->ifname, sizeof(ep->ifname), "eth%zu", s->n_endpoints - 1);
-	(void)str_format(ep->host_ifname, sizeof(ep->host_ifname), "veth%.11s", ep->id);
-	rc = endpoint_address(n, ep, j, e);
-	if (rc == 0 && !str_empty(j->mac)) {
-		rc = mac_parse(j->mac, ep->mac, e);
-	} else if (rc == 0) {
-		/* follows the address, so that neighbours' tables stay right when it is reused */
-		ep->mac[0] = 0x02;
-		ep->mac[1] = 0x42;
-		memcpy(&ep->mac[2], ep->address.addr.b, 4);
-	}
-	ep->has_mac = rc == 0;
-	return rc;
-}
-
 static int plan_endpoints(struct nets *n, struct sandbox *s, const struct net_request *r,
 			  const struct mode *m, struct err *e)
 {
-	struct net_join first = first_join(n, r, m->first);
-	int rc;
+	struct net_join plain = { .network = m->first->name };
+	int rc = 0;
 
 	s->endpoints = calloc(r->n_joins + 1, sizeof(*s->endpoints));
 	if (!s->endpoints)
 		return err_set(e, ENOMEM, "out of memory");
-	rc = endpoint_plan(n, s, m->first, &first, e);
+	if (r->n_joins == 0)
+		return endpoint_plan(n, s, m->first, &plain, e);
 	for (size_t i = 0; i < r->n_joins && rc == 0; i++) {
 		const struct network *net;
-		bool have = str_eq(r->joins[i].network, "default");
+		bool have = false;
 
-		rc = have ? 0 : nets_find(n, r->joins[i].network, &net, e);
+		rc = nets_find(n, r->joins[i].network, &net, e);
 		for (size_t k = 0; k < s->n_endpoints && rc == 0 && !have; k++)
 			have = s->endpoints[k].network == net;
 		if (rc == 0 && !have)
@@ -233,30 +168,81 @@ static int plan_endpoints(struct nets *n, struct sandbox *s, const struct net_re
 	return rc;
 }
 
-static int plan_ports(struct nets *n, struct sandbox *s, const struct net_request *r, struct err *e)
+static bool publishes(const struct endpoint *ep, uint8_t family, const struct ip_addr *host_ip)
 {
-	const struct endpoint *ep = sandbox_publisher(s);
-	char text[IP_TEXT_MAX];
-	int rc;
+	return ep && (!ip_is_set(host_ip) || host_ip->family == family);
+}
 
-	if (!ep || r->n_ports == 0) /* no way in: Docker discards them too */
-		return 0;
-	for (size_t i = 0; i < r->n_ports; i++)
-		if (r->ports[i].host_ip.family == AF_INET6 && ep->address.addr.family == AF_INET)
-			return err_set(e, EINVAL,
-				       "cannot publish a port on %s: network %s has no IPv6",
-				       ip_text(&r->ports[i].host_ip, text), ep->network->name);
-	s->ports = calloc(r->n_ports, sizeof(*s->ports));
-	if (!s->ports)
-		return err_set(e, ENOMEM, "out of memory");
-	rc = ports_take(&n->ports, r->ports, r->n_ports, s->ports, e);
+static bool routed(const struct endpoint *ep, uint8_t family)
+{
+	const struct network *p = ep->network;
+
+	return (family == AF_INET ? p->gateway_mode : p->gateway_mode6) == GATEWAY_ROUTED;
+}
+
+/* IPv6 of the machine to a container that has none: a process carries it. */
+static const struct endpoint *translated(const struct sandbox *s)
+{
+	const struct endpoint *ep = sandbox_publisher(s, AF_INET);
+
+	return ep && !routed(ep, AF_INET) ? ep : NULL;
+}
+
+/* The bindings of one wish, at most one of each family. */
+static int plan_port(struct nets *n, struct sandbox *s, const struct port_want *wish, struct err *e)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+	struct port_want w = *wish;
+	char text[IP_TEXT_MAX];
+	int hosts = 0, open = 0, rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		const struct endpoint *ep = sandbox_publisher(s, families[i]);
+
+		if (!ep && families[i] == AF_INET6 && proxy_possible(n, w.proto))
+			ep = translated(s);
+		if (!publishes(ep, families[i], &wish->host_ip))
+			continue;
+		if (routed(ep, families[i])) {
+			s->ports[s->n_ports++] = (struct port_binding){
+				.proto = w.proto,
+				.container_port = w.container_port,
+				.host_ip = { .family = families[i] },
+				.fd = -1,
+			};
+			open++;
+		} else if (hosts++ == 0 && !ip_is_set(&wish->host_ip)) {
+			w.host_ip.family = families[i];
+		}
+	}
+	if (hosts + open == 0)
+		return err_set(e, EINVAL, "cannot publish a port on %s: network %s has no %s",
+			       ip_text(&w.host_ip, text), s->endpoints[0].network->name,
+			       w.host_ip.family == AF_INET6 ? "IPv6" : "IPv4");
+	w.both = hosts == 2;
+	if (hosts > 0)
+		rc = ports_take(&n->ports, &w, 1, &s->ports[s->n_ports], e);
 	if (rc < 0) {
 		(void)err_wrap(e, "driver failed programming external connectivity on endpoint %s",
 			       s->name);
 		return rc;
 	}
-	s->n_ports = r->n_ports;
+	s->n_ports += (size_t)hosts;
 	return 0;
+}
+
+static int plan_ports(struct nets *n, struct sandbox *s, const struct net_request *r, struct err *e)
+{
+	int rc = 0;
+
+	if (r->n_ports == 0 || (!sandbox_publisher(s, AF_INET) && !sandbox_publisher(s, AF_INET6)))
+		return 0; /* no way in: Docker discards them too */
+	s->ports = calloc(2 * r->n_ports, sizeof(*s->ports));
+	if (!s->ports)
+		return err_set(e, ENOMEM, "out of memory");
+	for (size_t i = 0; i < r->n_ports && rc == 0; i++)
+		rc = plan_port(n, s, &r->ports[i], e);
+	return rc;
 }
 
 static int plan_texts(struct nets *n, struct sandbox *s, const struct net_request *r, struct err *e)
@@ -282,45 +268,6 @@ static int plan_texts(struct nets *n, struct sandbox *s, const struct net_reques
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-static int endpoint_make(struct nets *n, const struct endpoint *ep, int ns, int inside,
-			 struct err *e)
-{
-	struct link_veth v = {
-		.host = ep->host_ifname,
-		.bridge = net_of(ep->network)->index,
-		.netns_fd = ns,
-		.peer = ep->ifname,
-		.mac = ep->mac,
-		.mtu = ep->network->mtu,
-	};
-	struct link host, peer;
-	int rc;
-
-	rc = link_veth(n->route_fd, &v, e);
-	if (rc == 0)
-		rc = link_get(n->route_fd, ep->host_ifname, &host, e);
-	if (rc == 0)
-		rc = link_up(n->route_fd, host.index, e);
-	if (rc == 0)
-		rc = link_get(inside, ep->ifname, &peer, e);
-	if (rc == 0)
-		rc = link_address(inside, peer.index, &ep->address, e);
-	return rc < 0 ? rc : link_up(inside, peer.index, e);
-}
-
-/* The way out of the container: the first endpoint on a network that has one. */
-static int route_make(const struct sandbox *s, int inside, struct err *e)
-{
-	const struct endpoint *ep = sandbox_publisher(s);
-	struct link l;
-	int rc;
-
-	if (!ep)
-		return 0;
-	rc = link_get(inside, ep->ifname, &l, e);
-	return rc < 0 ? rc : link_default_route(inside, l.index, &ep->gateway, e);
-}
-
 static int sandbox_make(struct nets *n, struct sandbox *s, int user_ns, struct err *e)
 {
 	_cleanup_(fd_close) int ns = -1, inside = -1;
@@ -330,9 +277,9 @@ static int sandbox_make(struct nets *n, struct sandbox *s, int user_ns, struct e
 		return 0;
 	rc = netns_make(s->key, user_ns, &ns, &inside, e);
 	for (size_t i = 0; i < s->n_endpoints && rc == 0; i++)
-		if (s->endpoints[i].network->driver == NET_BRIDGE)
+		if (endpoint_has_link(&s->endpoints[i]))
 			rc = endpoint_make(n, &s->endpoints[i], ns, inside, e);
-	return rc < 0 ? rc : route_make(s, inside, e);
+	return rc < 0 ? rc : routes_make(s, inside, e);
 }
 
 /* Records, makes, and puts it in force. */
@@ -346,6 +293,8 @@ static int sandbox_realise(struct nets *n, struct sandbox *s, const struct net_r
 	if (rc == 0 && s->mode != NET_MODE_SHARED)
 		rc = files_write(n, s, r, e);
 	if (rc == 0)
+		rc = resolver_serve(n, s, e);
+	if (rc == 0)
 		rc = sandbox_save(n, s, e);
 	if (rc == 0)
 		rc = map_put(&n->sandboxes, s->id, s, NULL);
@@ -357,6 +306,8 @@ static int sandbox_realise(struct nets *n, struct sandbox *s, const struct net_r
 		(void)map_remove(&n->sandboxes, s->id);
 		return rc;
 	}
+	resolver_tell(n);
+	proxy_serve(n, s);
 	forget_connections(n, s);
 	return 0;
 }
@@ -449,7 +400,16 @@ int sandbox_dismantle(struct nets *n, struct sandbox *s, struct err *e)
 	struct err why = { 0 };
 	int first = 0;
 
+	proxy_forget(n, s);
 	ports_release(&n->ports, s->ports, s->n_ports);
+	for (size_t i = 0; i < s->n_endpoints && s->mode == NET_MODE_OWN && s->key; i++) {
+		struct endpoint *ep = &s->endpoints[i];
+
+		if (!endpoint_has_link(ep) || ep->host_ifname[0])
+			continue;
+		keep_first(&first, vlan_unlink(s, ep, &why), e, &why);
+		endpoint_release(ep);
+	}
 	if (s->mode == NET_MODE_OWN && s->key)
 		keep_first(&first, netns_remove(s->key, &why), e, &why);
 	for (size_t i = 0; i < s->n_endpoints; i++) {
@@ -476,43 +436,13 @@ int net_detach(struct nets *n, const char *id, struct err *e)
 		keep_first(&first, nets_apply(n, &why), e, &why);
 		forget_connections(n, s);
 	}
+	resolver_tell(n); /* its sockets would keep the namespace */
 	keep_first(&first, sandbox_dismantle(n, s, &why), e, &why);
 	sandbox_free(s);
 	return first;
 }
 
-/* --- statistics ------------------------------------------------------------------------------- */
-
-int net_stats(struct nets *n, const char *id, struct net_stats *ret_stats, size_t max,
-	      struct err *e)
-{
-	const struct sandbox *s = map_get(&n->sandboxes, id);
-	size_t count = 0;
-
-	for (size_t i = 0; s && i < s->n_endpoints && count < max; i++) {
-		struct net_stats *st = &ret_stats[count];
-		struct link l;
-		int rc;
-
-		if (!s->endpoints[i].host_ifname[0])
-			continue;
-		rc = link_get(n->route_fd, s->endpoints[i].host_ifname, &l, e);
-		if (rc < 0)
-			return rc;
-		/* our end counts the other way round */
-		*st = (struct net_stats){ .rx_bytes = l.tx_bytes,
-					  .rx_packets = l.tx_packets,
-					  .rx_errors = l.tx_errors,
-					  .rx_dropped = l.tx_dropped,
-					  .tx_bytes = l.rx_bytes,
-					  .tx_packets = l.rx_packets,
-					  .tx_errors = l.rx_errors,
-					  .tx_dropped = l.rx_dropped };
-		(void)str_copy(st->ifname, sizeof(st->ifname), s->endpoints[i].ifname);
-		count++;
-	}
-	return (int)count;
-}
+/* --- looking ahead ---------------------------------------------------------------------------- */
 
 int nets_probe_ports(struct nets *n, const struct port_want *wants, size_t n_wants, struct err *e)
 {

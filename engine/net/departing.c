@@ -24,14 +24,14 @@ struct departing {
 	struct list link;
 	char ifname[IFNAMSIZ];
 	struct net *net;
-	struct ip_addr addr;
+	struct ip_addr addr, addr6;
 	unsigned int looks;
 };
 
 static void release(struct departing *d)
 {
-	if (ip_is_set(&d->addr))
-		pool_release(&d->net->pool, &d->addr);
+	pool_release(&d->net->pool, &d->addr);
+	pool_release(&d->net->pool6, &d->addr6);
 	list_remove(&d->link);
 	free(d);
 }
@@ -76,6 +76,7 @@ int depart(struct nets *n, const struct endpoint *ep, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	d->net = net_of(ep->network);
 	d->addr = ep->address.addr;
+	d->addr6 = ep->address6.addr;
 	memcpy(d->ifname, ep->host_ifname, sizeof(d->ifname));
 	list_append(&n->departing, &d->link);
 	n->departing_timer.fn = look;
@@ -91,7 +92,8 @@ int depart_now(struct nets *n, const struct net *net, const struct ip_addr *addr
 	int rc = 0;
 
 	list_for_each_safe(d, next, &n->departing, link)
-		if (rc == 0 && d->net == net && (!addr || ip_eq(&d->addr, addr)))
+		if (rc == 0 && d->net == net &&
+		    (!addr || ip_eq(&d->addr, addr) || ip_eq(&d->addr6, addr)))
 			rc = remove_now(n, d, e);
 	return rc;
 }

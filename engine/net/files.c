@@ -78,31 +78,101 @@ static struct ip_addr host_gateway(const struct nets *n, const struct sandbox *s
 	struct ip_addr none = { 0 };
 
 	for (size_t i = 0; i < s->n_endpoints; i++)
-		if (ip_is_set(&s->endpoints[i].gateway))
+		if (s->endpoints[i].network->driver == NET_BRIDGE &&
+		    ip_is_set(&s->endpoints[i].gateway))
 			return s->endpoints[i].gateway;
 	return n->n_nets > 0 ? n->nets[0]->pub.gateway : none;
 }
 
-static int hosts_own(struct buf *b, const struct sandbox *s, const struct net_request *r,
-		     struct err *e)
+/* The container's own names, as its lines of the hosts file have them. */
+static int settle_names(struct sandbox *s, const struct net_request *r, struct err *e)
 {
-	struct hosts_entry entries[NET_ENDPOINTS_MAX];
 	char buf[65];
-	_cleanup_(mem_free) char *names = NULL;
 	const char *host = request_hostname(r, buf);
-	size_t n = 0;
 
-	names = str_empty(r->domainname) ? str_dup(host)
-					 : str_printf("%s.%s %s", host, r->domainname, host);
-	if (!names)
-		return err_set(e, ENOMEM, "out of memory");
-	for (size_t i = 0; i < s->n_endpoints; i++)
-		if (ip_is_set(&s->endpoints[i].address.addr))
-			entries[n++] = (struct hosts_entry){ s->endpoints[i].address.addr, names };
-	return hosts_text(b, entries, n, e);
+	free(s->host_names);
+	s->host_names = str_empty(r->domainname)
+				? str_dup(host)
+				: str_printf("%s.%s %s", host, r->domainname, host);
+	return s->host_names ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
-static int write_hosts(const struct nets *n, const struct sandbox *s, const struct net_request *r,
+static size_t hosts_of(const struct sandbox *s, const struct endpoint *ep,
+		       struct hosts_entry entries[2])
+{
+	const struct ip_addr *const addrs[] = { &ep->address.addr, &ep->address6.addr };
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(addrs); i++)
+		if (ip_is_set(addrs[i]))
+			entries[n++] = (struct hosts_entry){ *addrs[i], s->host_names };
+	return n;
+}
+
+static int hosts_own(struct buf *b, struct sandbox *s, const struct net_request *r, struct err *e)
+{
+	struct hosts_entry entries[2 * NET_ENDPOINTS_MAX];
+	size_t n = 0;
+	int rc = settle_names(s, r, e);
+
+	for (size_t i = 0; i < s->n_endpoints && rc == 0; i++)
+		n += hosts_of(s, &s->endpoints[i], &entries[n]);
+	return rc < 0 ? rc : hosts_text(b, entries, n, e);
+}
+
+/* One line of the hosts file for each address of the endpoint, at its end. */
+int files_host_add(const struct sandbox *s, const struct endpoint *ep, struct err *e)
+{
+	_cleanup_(buf_free) struct buf b = BUF_INIT(1 << 20);
+	_cleanup_(mem_free) char *old = read_or_empty(s->hosts_path);
+	struct hosts_entry entries[2];
+	char text[IP_TEXT_MAX];
+	size_t n = s->host_names ? hosts_of(s, ep, entries) : 0;
+
+	if (!old)
+		return err_set(e, ENOMEM, "out of memory");
+	buf_add_text(&b, old);
+	if (b.len && b.data[b.len - 1] != '\n')
+		buf_add_char(&b, '\n');
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "%s\t%s\n", ip_text(&entries[i].addr, text), entries[i].names);
+	if (buf_failed(&b))
+		return err_errno(e, -buf_failed(&b), "cannot build the hosts file");
+	return n == 0 ? 0 : write_in_place(s->hosts_path, b.data, b.len, e);
+}
+
+int files_host_remove(const struct sandbox *s, const struct endpoint *ep, struct err *e)
+{
+	_cleanup_(buf_free) struct buf b = BUF_INIT(1 << 20);
+	_cleanup_(mem_free) char *old = read_or_empty(s->hosts_path);
+	struct hosts_entry entries[2];
+	size_t n = s->host_names ? hosts_of(s, ep, entries) : 0;
+	char line[2][IP_TEXT_MAX + 1];
+
+	for (size_t i = 0; i < n; i++) {
+		(void)ip_text(&entries[i].addr, line[i]);
+		memcpy(line[i] + strlen(line[i]), "\t", 2);
+	}
+	for (const char *p = old; p && *p;) {
+		size_t len = strcspn(p, "\n");
+		bool ours = false;
+
+		for (size_t i = 0; i < n; i++)
+			ours = ours || (str_starts(p, line[i]) &&
+					len == strlen(line[i]) + strlen(s->host_names) &&
+					strncmp(p + strlen(line[i]), s->host_names,
+						strlen(s->host_names)) == 0);
+		len += p[len] == '\n';
+		if (!ours)
+			buf_add(&b, p, len);
+		p += len;
+	}
+	if (!old || buf_failed(&b))
+		return err_set(e, ENOMEM, "out of memory");
+	return n == 0 ? 0 : write_in_place(s->hosts_path, b.data ? b.data : "", b.len, e);
+}
+
+static int write_hosts(const struct nets *n, struct sandbox *s, const struct net_request *r,
 		       struct err *e)
 {
 	_cleanup_(buf_free) struct buf b = BUF_INIT(1 << 20);
@@ -148,6 +218,7 @@ static int resolv_of(const struct nets *n, const struct sandbox *s, struct buf *
 		.dns = s->dns,
 		.search = s->dns_search,
 		.options = s->dns_options,
+		.embedded = s->embedded_dns,
 		.own_stack = s->mode != NET_MODE_HOST,
 		.ipv6 = s->mode == NET_MODE_HOST,
 	};
@@ -195,6 +266,11 @@ static void follow_one(struct nets *n, struct sandbox *s)
 		log_warn("resolv.conf of container %.12s: %s", s->id, err_text(&e));
 }
 
+void files_resolv_again(struct nets *n, struct sandbox *s)
+{
+	follow_one(n, s);
+}
+
 void files_follow(struct nets *n)
 {
 	struct map_entry *m;
@@ -202,6 +278,7 @@ void files_follow(struct nets *n)
 
 	while ((m = map_next(&n->sandboxes, &i)))
 		follow_one(n, m->value);
+	resolver_tell(n);
 }
 
 /* --- the watch -------------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ static void heal(struct nets *n)
 	if (!n->up)
 		return; /* the next net_attach brings everything up */
 	log_warn("network: somebody else changed the packet filter: its rules are set again");
+	user_chain_up(n);
 	if (nets_apply(n, &e) < 0)
 		log_error("network: %s", err_text(&e));
 	(void)timer_set(n->loop, &n->heal_timer, HEAL_MS);

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "engine/dns/dns.h"
 #include "init/base/str.h"
 
 enum {
@@ -223,6 +224,37 @@ static void add_words(struct buf *b, const char *key, char *const *words)
 	buf_add_char(b, '\n');
 }
 
+char **resolv_servers(const char *machine)
+{
+	static const struct resolv_want all = { .ipv6 = true };
+	_cleanup_(resolv_free) struct resolv r = { 0 };
+
+	if (machine_parse(&r, machine, &all) < 0)
+		return NULL;
+	return r.servers ? take_ptr(r.servers) : calloc(1, sizeof(char *));
+}
+
+static bool has_ndots(char *const *options)
+{
+	for (; options && *options; options++)
+		if (str_starts(*options, "ndots:"))
+			return true;
+	return false;
+}
+
+/* The embedded resolver is asked for every name as it is, before a search domain is tried. */
+static void add_options(struct buf *b, char *const *options, bool embedded)
+{
+	if (!embedded || has_ndots(options)) {
+		add_words(b, "options", options);
+		return;
+	}
+	buf_add_text(b, "options");
+	for (; options && *options; options++)
+		buf_printf(b, " %s", *options);
+	buf_add_text(b, " ndots:0\n");
+}
+
 int resolv_text(struct buf *b, const char *machine, const struct resolv_want *w, struct err *e)
 {
 	_cleanup_(resolv_free) struct resolv r = { 0 };
@@ -239,10 +271,12 @@ int resolv_text(struct buf *b, const char *machine, const struct resolv_want *w,
 	if (search && str_eq(search[0], ".") && !search[1]) /* "--dns-search=.": none */
 		search = NULL;
 	buf_add_text(b, note);
-	for (; servers && *servers; servers++)
+	if (w->embedded)
+		buf_add_text(b, "nameserver " DNS_ADDRESS "\n");
+	for (; !w->embedded && servers && *servers; servers++)
 		buf_printf(b, "nameserver %s\n", *servers);
 	add_words(b, "search", search);
-	add_words(b, "options", options);
+	add_options(b, options, w->embedded);
 	if (buf_failed(b))
 		return err_errno(e, -buf_failed(b), "cannot build resolv.conf");
 	return 0;

@@ -28,9 +28,13 @@ int hosts_name_check(const char *name, struct err *e);
 struct resolv_want {
 	/* replace the machine's; NULL or empty: the machine's */
 	char *const *dns, *const *search, *const *options;
+	bool embedded; /* the resolver is the one at DNS_ADDRESS, which knows the others */
 	bool own_stack; /* has its own loopback: the machine's is out of reach */
 	bool ipv6; /* it reaches IPv6 resolvers */
 };
+
+/* The resolvers of the machine's resolv.conf, as addresses; new memory, NULL on ENOMEM. */
+char **resolv_servers(const char *machine);
 
 /* From the machine's resolv.conf (text, may be "") to the container's. -EINVAL for a bad address or
  * word in `want`. */

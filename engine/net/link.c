@@ -217,6 +217,102 @@ int link_veth(int fd, const struct link_veth *v, struct err *e)
 	return 0;
 }
 
+/* A link of its kind with one attribute of that kind, or none (id 0). */
+static int make_kind(int fd, const char *name, const char *kind, int parent, uint16_t id,
+		     struct err *e)
+{
+	_cleanup_(nl_free) struct nl_msg m = { 0 };
+	struct ifinfomsg i = { .ifi_family = AF_UNSPEC };
+	size_t info, data;
+	int rc;
+
+	nl_begin(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &i, sizeof(i));
+	nl_put_text(&m, IFLA_IFNAME, name);
+	if (parent)
+		nl_put_u32(&m, IFLA_LINK, (uint32_t)parent);
+	info = nl_nest(&m, IFLA_LINKINFO);
+	nl_put_text(&m, IFLA_INFO_KIND, kind);
+	if (id) {
+		data = nl_nest(&m, IFLA_INFO_DATA);
+		nl_put_u16(&m, IFLA_VLAN_ID, id);
+		nl_nest_end(&m, data);
+	}
+	nl_nest_end(&m, info);
+	nl_end(&m);
+	rc = nl_call(fd, &m, NULL, NULL, e);
+	if (rc < 0 && rc != -EEXIST) {
+		(void)err_wrap(e, "cannot make the %s link %s", kind, name);
+		return rc;
+	}
+	return 0;
+}
+
+int link_dummy(int fd, const char *name, struct err *e)
+{
+	return make_kind(fd, name, "dummy", 0, 0, e);
+}
+
+int link_vlan(int fd, const char *name, int parent, uint16_t id, struct err *e)
+{
+	return make_kind(fd, name, "vlan", parent, id, e);
+}
+
+int link_over(int fd, const struct link_over *o, struct err *e)
+{
+	_cleanup_(nl_free) struct nl_msg m = { 0 };
+	struct ifinfomsg i = { .ifi_family = AF_UNSPEC };
+	bool mac = str_eq(o->kind, "macvlan");
+	size_t info, data;
+	int rc;
+
+	nl_begin(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &i, sizeof(i));
+	nl_put_text(&m, IFLA_IFNAME, o->name);
+	nl_put_u32(&m, IFLA_LINK, (uint32_t)o->parent);
+	nl_put_u32(&m, IFLA_NET_NS_FD, (uint32_t)o->netns_fd);
+	if (o->mac)
+		nl_put(&m, IFLA_ADDRESS, o->mac, 6);
+	if (o->mtu)
+		nl_put_u32(&m, IFLA_MTU, o->mtu);
+	info = nl_nest(&m, IFLA_LINKINFO);
+	nl_put_text(&m, IFLA_INFO_KIND, o->kind);
+	data = nl_nest(&m, IFLA_INFO_DATA);
+	if (mac)
+		nl_put_u32(&m, IFLA_MACVLAN_MODE, o->mode);
+	else
+		nl_put_u16(&m, IFLA_IPVLAN_MODE, (uint16_t)o->mode);
+	if (!mac)
+		nl_put_u16(&m, IFLA_IPVLAN_FLAGS, o->flags);
+	nl_nest_end(&m, data);
+	nl_nest_end(&m, info);
+	nl_end(&m);
+	rc = nl_call(fd, &m, NULL, NULL, e);
+	if (rc < 0) {
+		(void)err_wrap(e, "cannot make the %s link %s", o->kind, o->name);
+		return rc;
+	}
+	return 0;
+}
+
+int link_isolate(int fd, int index, struct err *e)
+{
+	_cleanup_(nl_free) struct nl_msg m = { 0 };
+	struct ifinfomsg i = { .ifi_family = AF_BRIDGE, .ifi_index = index };
+	size_t port;
+	int rc;
+
+	nl_begin(&m, RTM_SETLINK, NLM_F_ACK, &i, sizeof(i));
+	port = nl_nest(&m, IFLA_PROTINFO);
+	nl_put_u8(&m, IFLA_BRPORT_ISOLATED, 1);
+	nl_nest_end(&m, port);
+	nl_end(&m);
+	rc = nl_call(fd, &m, NULL, NULL, e);
+	if (rc < 0) {
+		(void)err_wrap(e, "cannot isolate link %d", index);
+		return rc;
+	}
+	return 0;
+}
+
 int link_up(int fd, int index, struct err *e)
 {
 	_cleanup_(nl_free) struct nl_msg m = { 0 };
@@ -236,6 +332,23 @@ int link_up(int fd, int index, struct err *e)
 	return 0;
 }
 
+int link_rename(int fd, int index, const char *name, struct err *e)
+{
+	_cleanup_(nl_free) struct nl_msg m = { 0 };
+	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	int rc;
+
+	nl_begin(&m, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
+	nl_put_text(&m, IFLA_IFNAME, name);
+	nl_end(&m);
+	rc = nl_call(fd, &m, NULL, NULL, e);
+	if (rc < 0) {
+		(void)err_wrap(e, "cannot name link %d %s", index, name);
+		return rc;
+	}
+	return 0;
+}
+
 int link_delete(int fd, const char *name, struct err *e)
 {
 	_cleanup_(nl_free) struct nl_msg m = { 0 };
@@ -250,6 +363,24 @@ int link_delete(int fd, const char *name, struct err *e)
 		return 0;
 	if (rc < 0) {
 		(void)err_wrap(e, "cannot remove the link %s", name);
+		return rc;
+	}
+	return 0;
+}
+
+int link_delete_index(int fd, int index, struct err *e)
+{
+	_cleanup_(nl_free) struct nl_msg m = { 0 };
+	struct ifinfomsg i = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+	int rc;
+
+	nl_begin(&m, RTM_DELLINK, NLM_F_ACK, &i, sizeof(i));
+	nl_end(&m);
+	rc = nl_call(fd, &m, NULL, NULL, e);
+	if (rc == -ENODEV)
+		return 0;
+	if (rc < 0) {
+		(void)err_wrap(e, "cannot remove link %d", index);
 		return rc;
 	}
 	return 0;
@@ -283,24 +414,27 @@ int link_address(int fd, int index, const struct ip_net *address, struct err *e)
 	return 0;
 }
 
-int link_default_route(int fd, int index, const struct ip_addr *gateway, struct err *e)
+int link_default_route(int fd, int index, uint8_t family, const struct ip_addr *gateway,
+		       struct err *e)
 {
 	_cleanup_(nl_free) struct nl_msg m = { 0 };
-	struct rtmsg r = { .rtm_family = gateway->family,
+	struct rtmsg r = { .rtm_family = family,
 			   .rtm_table = RT_TABLE_MAIN,
 			   .rtm_protocol = RTPROT_BOOT,
-			   .rtm_scope = RT_SCOPE_UNIVERSE,
+			   .rtm_scope = gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 			   .rtm_type = RTN_UNICAST };
 	char text[IP_TEXT_MAX];
 	int rc;
 
 	nl_begin(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, &r, sizeof(r));
-	nl_put(&m, RTA_GATEWAY, gateway->b, ip_size(gateway->family));
+	if (gateway)
+		nl_put(&m, RTA_GATEWAY, gateway->b, ip_size(family));
 	nl_put_u32(&m, RTA_OIF, (uint32_t)index);
 	nl_end(&m);
 	rc = nl_call(fd, &m, NULL, NULL, e);
 	if (rc < 0) {
-		(void)err_wrap(e, "cannot set the default route by %s", ip_text(gateway, text));
+		(void)err_wrap(e, "cannot set the default route by %s",
+			       gateway ? ip_text(gateway, text) : "the link");
 		return rc;
 	}
 	return 0;

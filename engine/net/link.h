@@ -49,11 +49,35 @@ struct link_veth {
 };
 int link_veth(int fd, const struct link_veth *v, struct err *e);
 
+/* A dummy link of that name, left as it is when there is one. */
+int link_dummy(int fd, const char *name, struct err *e);
+/* The VLAN with that number of the link `parent`. */
+int link_vlan(int fd, const char *name, int parent, uint16_t id, struct err *e);
+
+struct link_over {
+	const char *kind; /* "macvlan", "ipvlan" */
+	int parent; /* index of the link it is made on */
+	int netns_fd; /* where it goes */
+	const char *name; /* there; not one that a link has here */
+	const uint8_t *mac; /* NULL: the kernel's choice */
+	uint32_t mtu; /* 0: the parent's */
+	uint32_t mode; /* of the kind */
+	uint16_t flags; /* of ipvlan */
+};
+int link_over(int fd, const struct link_over *o, struct err *e);
+
+/* Keeps the bridge's port from talking to other ports that are isolated too. */
+int link_isolate(int fd, int index, struct err *e);
+
+int link_rename(int fd, int index, const char *name, struct err *e); /* while it is down */
 int link_up(int fd, int index, struct err *e);
 int link_delete(int fd, const char *name, struct err *e); /* absent is fine */
+int link_delete_index(int fd, int index, struct err *e); /* the same */
 /* Adds an address with its subnet's prefix; one that is there already is fine. */
 int link_address(int fd, int index, const struct ip_net *address, struct err *e);
-int link_default_route(int fd, int index, const struct ip_addr *gateway, struct err *e);
+/* gateway NULL: everything is reached on the link itself. */
+int link_default_route(int fd, int index, uint8_t family, const struct ip_addr *gateway,
+		       struct err *e);
 
 struct link_net {
 	int index;

@@ -36,9 +36,19 @@ struct nets_config {
 	const char *resolv_conf; /* the machine's resolvers; watched, containers' files follow it */
 	const char *hosts; /* the machine's hosts file, copied for host mode; NULL: "/etc/hosts" */
 	const char *sysctl_dir; /* NULL: "/proc/sys" */
+	bool proxy; /* IPv6 of the machine reaches containers of IPv4 (engine/proxy) */
+	bool dns; /* networks of one's own have the embedded resolver (engine/dns) */
 };
 
-enum net_driver { NET_BRIDGE, NET_HOST, NET_NONE };
+enum net_driver { NET_BRIDGE, NET_HOST, NET_NONE, NET_MACVLAN, NET_IPVLAN };
+
+/* How the outside reaches a bridge's containers, of each family. */
+enum net_gateway {
+	GATEWAY_NAT, /* by published ports of the machine; they leave with its address */
+	GATEWAY_UNPROTECTED, /* the same, and by their own addresses at every port */
+	GATEWAY_ROUTED, /* by their own addresses at their published ports; no translation */
+	GATEWAY_ISOLATED, /* not at all: the bridge itself has no address (internal ones only) */
+};
 
 enum { NET_ID_LEN = 64 };
 
@@ -47,29 +57,50 @@ struct network {
 	char *name;
 	enum net_driver driver;
 	int64_t created; /* real ns */
-	struct ip_net subnet; /* bridges only */
+	struct ip_net subnet; /* none in host, none, and without IPv4 */
 	struct ip_addr gateway; /* the bridge's own address */
+	struct ip_net range; /* the part of the subnet that addresses are given from; none: all */
+	struct ip_net subnet6, range6; /* none without IPv6 */
+	struct ip_addr gateway6;
+	char **aux; /* "name=address": never given to a container */
 	char ifname[IFNAMSIZ]; /* the bridge's link */
+	char prefix[IFNAMSIZ]; /* of the links in containers: "eth" */
 	uint32_t mtu;
 	bool predefined; /* bridge, host, none: cannot be removed */
 	bool internal; /* nothing goes out, nothing is published */
+	bool attachable; /* told in inspect; there is no swarm that it would matter to */
+	bool ipv4, ipv6;
+	enum net_gateway gateway_mode, gateway_mode6;
+	bool subnet_asked; /* by its maker: containers may ask for addresses of it */
 	bool masquerade; /* leaves the machine with the machine's address */
 	bool icc; /* its containers may talk to each other */
 	char **labels; /* "key=value" */
 	char **options; /* "key=value", driver options as Docker names them */
+	/* macvlan and ipvlan */
+	char parent[IFNAMSIZ]; /* the machine's link that they are made on */
+	bool parent_made; /* by us: it goes with the network */
+	uint32_t link_mode; /* MACVLAN_MODE_* or IPVLAN_MODE_* */
+	uint16_t link_flags; /* IPVLAN_F_* */
 };
 
-const char *net_driver_name(enum net_driver d); /* "bridge", "host", "null" as Docker says */
+/* Whether its containers get links: not host and none. */
+bool network_has_links(const struct network *n);
+
+const char *net_driver_name(enum net_driver d); /* "bridge", "null", ... as Docker says */
 
 struct endpoint {
 	char id[NET_ID_LEN + 1];
 	const struct network *network;
 	struct ip_net address; /* with the subnet's prefix; none in host and none */
 	struct ip_addr gateway;
+	struct ip_net address6; /* in networks with IPv6 */
+	struct ip_addr gateway6;
+	int64_t priority; /* the highest is the way out */
 	uint8_t mac[6];
 	bool has_mac;
 	char ifname[IFNAMSIZ]; /* in the container: eth0, eth1, ... */
-	char host_ifname[IFNAMSIZ]; /* the other end */
+	char host_ifname[IFNAMSIZ]; /* the other end, on bridges */
+	int index; /* of the link in the container, once it is made; macvlan and ipvlan */
 	char **aliases; /* as asked for */
 };
 
@@ -88,6 +119,8 @@ struct sandbox {
 	char *key; /* path of the namespace ("/run/skerry/netns/<id>"); NULL in host mode */
 	char *shared_with; /* NET_MODE_SHARED: that container's id */
 	char *name; /* the container's, without slash */
+	char *host_names; /* its own names, as a line of the hosts file has them */
+	bool embedded_dns; /* resolv.conf names 127.0.0.11; once so, always */
 	struct endpoint *endpoints;
 	size_t n_endpoints;
 	struct port_binding *ports; /* what is published now */
@@ -104,9 +137,10 @@ struct sandbox {
 /* One network to join, besides or instead of the one that the mode names. */
 struct net_join {
 	const char *network; /* name, id, or unique start of an id */
-	const char *ipv4; /* a fixed address, or NULL */
+	const char *ipv4, *ipv6; /* fixed addresses, or NULL */
 	const char *mac; /* or NULL */
 	char *const *aliases; /* or NULL */
+	int64_t priority; /* for the way out; 0: none */
 };
 
 struct net_request {
@@ -118,7 +152,7 @@ struct net_request {
 	/* HostConfig.NetworkMode: "", "default", "bridge", "host", "none", "container:<full
 	 * id>", or a network's name or id */
 	const char *mode;
-	/* NetworkingConfig.EndpointsConfig; the one of the mode may be in it */
+	/* The networks to be in, the first one as eth0; none: the one of the mode alone. */
 	const struct net_join *joins;
 	size_t n_joins;
 	const struct port_want *ports;
@@ -148,6 +182,30 @@ const struct network *nets_at(const struct nets *n, size_t i);
 int nets_find(const struct nets *n, const char *ref, const struct network **ret_network,
 	      struct err *e);
 
+/* One entry of a create request's IPAM.Config. */
+struct ipam_want {
+	const char *subnet, *range, *gateway; /* NULL or "": ours to choose */
+	char *const *aux; /* "name=address", or NULL */
+};
+
+struct network_want {
+	const char *name;
+	const char *driver; /* NULL or "": bridge */
+	const struct ipam_want *ipam;
+	size_t n_ipam;
+	bool internal, attachable, no_ipv4, ipv6;
+	char *const *labels, *const *options; /* "key=value", or NULL */
+};
+
+/* A new network: durable, its bridge up and in the rules. -EEXIST, -EINVAL, -EPERM (a predefined
+ * name; a subnet that another network or the machine has), -ENOENT (driver), -ENOSPC. */
+int nets_create(struct nets *n, const struct network_want *w, const struct network **ret_network,
+		struct err *e);
+/* Removes one that has no endpoints; *net is gone after success. -EPERM. */
+int nets_remove(struct nets *n, const struct network *net, struct err *e);
+/* Whether a running container is in it. */
+bool network_in_use(const struct nets *n, const struct network *net);
+
 /* Checks a request as far as that is possible without making anything (for container create): mode,
  * networks, addresses. -EINVAL, -ENOENT. */
 int net_check(const struct nets *n, const struct net_request *r, struct err *e);
@@ -163,6 +221,14 @@ int net_attach(struct nets *n, const struct net_request *r, const struct sandbox
  * folder). Absent is fine. */
 int net_detach(struct nets *n, const char *id, struct err *e);
 const struct sandbox *net_get(const struct nets *n, const char *id); /* NULL when there is none */
+/* Whether a container of this mode may be in that network too. -EINVAL, Docker's texts. */
+int net_check_join(const struct nets *n, const char *mode, const struct net_join *j, struct err *e);
+/* One more network for a sandbox, or one less, while the container runs. -EPERM when it is in it
+ * already, or is not; else as net_attach. The sandbox's endpoints have moved after either. */
+int net_connect(struct nets *n, const char *id, const struct net_join *j, struct err *e);
+int net_disconnect(struct nets *n, const char *id, const struct network *net, struct err *e);
+/* The container has another name now, which its networks resolve. */
+int net_rename(struct nets *n, const char *id, const char *name, struct err *e);
 
 struct net_stats {
 	char ifname[IFNAMSIZ]; /* in the container */

@@ -27,7 +27,7 @@
 #include "init/base/str.h"
 #include "init/base/util.h"
 
-enum { CHILD_TIMEOUT_MS = 10000 };
+enum { CHILD_TIMEOUT_MS = 10000, NETNS_FDS = 2 };
 
 /* What the child says at its end; text as in struct err. */
 struct answer {
@@ -35,26 +35,29 @@ struct answer {
 	struct err e;
 };
 
-/* The child's part: returns 0 or -errno; *ret_fd >= 0 goes to the parent. */
-typedef int child_fn(void *data, int *ret_fd, struct err *e);
+/* The child's part: returns 0 or -errno; those of ret_fds that are >= 0 go to the parent. */
+typedef int child_fn(void *data, int ret_fds[NETNS_FDS], struct err *e);
 
 static _Noreturn void child_main(int sock, child_fn *fn, void *data)
 {
 	struct answer a = { 0 };
-	int fd = -1;
+	int fds[NETNS_FDS] = { -1, -1 };
+	size_t n = 0;
 
-	a.rc = fn(data, &fd, &a.e);
-	(void)msg_send(sock, &a, sizeof(a), &fd, fd >= 0 ? 1 : 0, NULL);
+	a.rc = fn(data, fds, &a.e);
+	while (n < NETNS_FDS && fds[n] >= 0)
+		n++;
+	(void)msg_send(sock, &a, sizeof(a), fds, n, NULL);
 	_exit(0);
 }
 
-static int child_answer(int sock, int *ret_fd, struct err *e)
+static int child_answer(int sock, int *ret_fds, size_t max, struct err *e)
 {
 	struct pollfd p = { .fd = sock, .events = POLLIN };
 	char packet[sizeof(struct answer) + 1];
 	int fds[MSG_FDS_MAX];
 	size_t n_fds = 0;
-	struct answer a;
+	struct answer a = { 0 };
 	ssize_t n;
 
 	if (poll(&p, 1, CHILD_TIMEOUT_MS) <= 0)
@@ -63,24 +66,22 @@ static int child_answer(int sock, int *ret_fd, struct err *e)
 	n = msg_recv(sock, packet, sizeof(packet), fds, &n_fds, e);
 	if (n < 0)
 		return (int)n;
-	for (size_t i = 1; i < n_fds; i++)
-		close(fds[i]);
-	if (n != sizeof(a)) {
-		if (n_fds > 0)
-			close(fds[0]);
-		return err_set(e, ECHILD, "the process in the network namespace ended early");
+	if (n == sizeof(a))
+		memcpy(&a, packet, sizeof(a));
+	for (size_t i = 0; i < n_fds; i++) {
+		if (n == sizeof(a) && a.rc == 0 && i < max)
+			ret_fds[i] = fds[i];
+		else
+			close(fds[i]);
 	}
-	memcpy(&a, packet, sizeof(a));
-	if (ret_fd && n_fds > 0 && a.rc == 0)
-		*ret_fd = fds[0];
-	else if (n_fds > 0)
-		close(fds[0]);
+	if (n != sizeof(a))
+		return err_set(e, ECHILD, "the process in the network namespace ended early");
 	if (a.rc < 0)
 		return err_set(e, -a.rc, "%s", err_text(&a.e));
 	return a.rc;
 }
 
-static int run_child(child_fn *fn, void *data, int *ret_fd, struct err *e)
+static int run_child(child_fn *fn, void *data, int *ret_fds, size_t max, struct err *e)
 {
 	int pair[2], rc;
 	pid_t pid;
@@ -97,7 +98,7 @@ static int run_child(child_fn *fn, void *data, int *ret_fd, struct err *e)
 		rc = err_errno(e, errno, "cannot fork");
 	close(pair[1]);
 	if (pid > 0) {
-		rc = child_answer(pair[0], ret_fd, e);
+		rc = child_answer(pair[0], ret_fds, max, e);
 		if (rc == -ETIMEDOUT)
 			(void)kill(pid, SIGKILL);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -177,7 +178,7 @@ static int new_namespace(struct making *m, struct err *e)
 		return unshare(CLONE_NEWNET) < 0
 			       ? err_errno(e, errno, "cannot make a network namespace")
 			       : 0;
-	rc = run_child(child_enter, m, &ns, e);
+	rc = run_child(child_enter, m, &ns, 1, e);
 	if (rc == 0 && setns(ns, CLONE_NEWNET) < 0)
 		rc = err_errno(e, errno, "cannot enter the network namespace");
 	return rc;
@@ -219,11 +220,38 @@ int netns_make(const char *path, int user_ns, int *ret_ns, int *ret_socket, stru
 	file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (file < 0)
 		return err_errno(e, errno, "cannot create %s", path);
-	rc = run_child(child_make, &making, &sock, e);
+	rc = run_child(child_make, &making, &sock, 1, e);
 	ns = rc < 0 ? rc : open_ns(path, e);
 	if (ns < 0) {
 		(void)netns_remove(path, NULL);
 		return ns;
+	}
+	*ret_ns = ns;
+	*ret_socket = take_fd(sock);
+	return 0;
+}
+
+static int child_socket(void *data, int *ret_fd, struct err *e)
+{
+	const int *ns = data;
+
+	if (setns(*ns, CLONE_NEWNET) < 0)
+		return err_errno(e, errno, "cannot enter the network namespace");
+	*ret_fd = nl_open(NETLINK_ROUTE, e);
+	return MIN(*ret_fd, 0);
+}
+
+int netns_open(const char *path, int *ret_ns, int *ret_socket, struct err *e)
+{
+	_cleanup_(fd_close) int sock = -1;
+	int ns = open_ns(path, e), rc;
+
+	if (ns < 0)
+		return ns;
+	rc = run_child(child_socket, &ns, &sock, 1, e);
+	if (rc < 0) {
+		close(ns);
+		return rc;
 	}
 	*ret_ns = ns;
 	*ret_socket = take_fd(sock);
@@ -263,5 +291,32 @@ int netns_call(int ns, int (*fn)(void *data, struct err *e), void *data, struct 
 {
 	struct call c = { ns, fn, data };
 
-	return run_child(child_call, &c, NULL, e);
+	return run_child(child_call, &c, NULL, 0, e);
+}
+
+struct fds_call {
+	int ns;
+	int (*fn)(void *data, int ret_fds[2], struct err *e);
+	void *data;
+};
+
+static int child_fds(void *data, int ret_fds[NETNS_FDS], struct err *e)
+{
+	struct fds_call *c = data;
+
+	if (setns(c->ns, CLONE_NEWNET) < 0)
+		return err_errno(e, errno, "cannot enter the network namespace");
+	return c->fn(c->data, ret_fds, e);
+}
+
+int netns_sockets(int ns, int (*fn)(void *data, int ret_fds[2], struct err *e), void *data,
+		  int ret_fds[2], struct err *e)
+{
+	struct fds_call c = { ns, fn, data };
+	int fds[NETNS_FDS] = { -1, -1 }, rc = run_child(child_fds, &c, fds, NETNS_FDS, e);
+
+	if (rc < 0)
+		return rc;
+	memcpy(ret_fds, fds, sizeof(fds));
+	return 0;
 }

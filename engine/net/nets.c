@@ -1,10 +1,8 @@
 /*
- * The network module: its life, its list of networks, and bringing the machine into shape.
+ * The network module: its life and its list of networks.
  *
  * Networks are read from STATE_DIR/networks and kept in memory; the three predefined ones are made
- * when they are missing. "Up" means: the bridges exist with their addresses, the rules are in the
- * kernel, and then (never before) forwarding is on. nets_bring_up is idempotent and is tried again
- * by the next net_attach when it failed. Callers: see net.h.
+ * when they are missing. Callers: see net.h.
  */
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -20,7 +18,7 @@
 #include "init/base/netlink.h"
 #include "init/base/str.h"
 
-enum { RECORD_MAX = 64 << 10, NETS_MAX = 1024, SUBNETS_MAX = 1024, BRIDGE_MTU = 1500 };
+enum { RECORD_MAX = 1 << 20, NETS_MAX = 1024, BRIDGE_MTU = 1500 };
 
 static const struct {
 	const char *name, *ifname;
@@ -34,10 +32,16 @@ static const struct {
 const char *net_driver_name(enum net_driver d)
 {
 	static const char *const names[] = {
-		[NET_BRIDGE] = "bridge", [NET_HOST] = "host", [NET_NONE] = "null"
+		[NET_BRIDGE] = "bridge",   [NET_HOST] = "host",	    [NET_NONE] = "null",
+		[NET_MACVLAN] = "macvlan", [NET_IPVLAN] = "ipvlan",
 	};
 
 	return names[d];
+}
+
+bool network_has_links(const struct network *n)
+{
+	return n->driver != NET_HOST && n->driver != NET_NONE;
 }
 
 struct net *net_of(const struct network *pub)
@@ -52,10 +56,11 @@ void network_release(struct net *n)
 	free(n->pub.name);
 	strv_free(n->pub.labels);
 	strv_free(n->pub.options);
+	strv_free(n->pub.aux);
 	pool_free(&n->pool);
+	pool_free(&n->pool6);
 	free(n);
 }
-DEFINE_CLEANUP(struct net *, network_release)
 
 int net_sysctl(const struct nets *n, const char *value, struct err *e, const char *fmt, ...)
 {
@@ -158,8 +163,9 @@ static int predefined_add(struct nets *n, size_t i, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	net->pub.driver = predefined[i].driver;
 	net->pub.created = clock_real_ns();
-	net->pub.predefined = true;
+	net->pub.predefined = net->pub.ipv4 = true;
 	net->pub.mtu = BRIDGE_MTU;
+	(void)str_copy(net->pub.prefix, sizeof(net->pub.prefix), "eth");
 	net->pub.masquerade = net->pub.icc = net->pub.driver == NET_BRIDGE;
 	(void)str_copy(net->pub.ifname, sizeof(net->pub.ifname), predefined[i].ifname);
 	rc = nets_add(n, net, e);
@@ -220,6 +226,10 @@ int nets_new(struct loop *loop, const struct nets_config *c, struct nets **ret_n
 	if (!n)
 		return err_set(e, ENOMEM, "out of memory");
 	n->loop = loop;
+	n->dns.wanted = c->dns;
+	n->dns.channel = -1;
+	n->proxy.wanted = c->proxy;
+	n->proxy.channel = n->proxy.epoll = -1;
 	list_init(&n->departing);
 	n->route_fd = n->filter_fd = n->watch_fd = n->news_fd = -1;
 	n->run_dir = str_dup(c->run_dir);
@@ -243,6 +253,8 @@ void nets_free(struct nets *n)
 
 	if (!n)
 		return;
+	resolver_free(n);
+	proxy_free(n);
 	files_unwatch(n);
 	heal_unwatch(n);
 	departing_free(n);
@@ -268,190 +280,7 @@ const struct sandbox *net_get(const struct nets *n, const char *id)
 	return map_get(&n->sandboxes, id);
 }
 
-/* --- bringing up ------------------------------------------------------------------------------ */
-
-static bool in_use(const struct nets *n, const struct network *net)
-{
-	struct map_entry *m;
-	size_t i = 0;
-
-	while ((m = map_next(&n->sandboxes, &i))) {
-		const struct sandbox *s = m->value;
-
-		for (size_t k = 0; k < s->n_endpoints; k++)
-			if (s->endpoints[k].network == net)
-				return true;
-	}
-	return false;
-}
-
-/* The machine's subnets, and those of all our networks but `except`. Returns the number. */
-static int taken_subnets(struct nets *n, const struct net *except, struct ip_net taken[SUBNETS_MAX],
-			 struct err *e)
-{
-	_cleanup_(mem_free) struct link_net *nets = calloc(SUBNETS_MAX, sizeof(*nets));
-	size_t count = 0;
-	int found;
-
-	if (!nets)
-		return err_set(e, ENOMEM, "out of memory");
-	for (size_t i = 0; i < n->n_nets && count < SUBNETS_MAX; i++)
-		if (n->nets[i] != except && ip_is_set(&n->nets[i]->pub.subnet.addr))
-			taken[count++] = n->nets[i]->pub.subnet;
-	found = link_subnets(n->route_fd, nets, SUBNETS_MAX, e);
-	for (int i = 0; i < found && count < SUBNETS_MAX; i++) {
-		bool ours = false;
-
-		for (size_t k = 0; k < n->n_nets; k++)
-			ours = ours || (nets[i].index && nets[i].index == n->nets[k]->index);
-		if (!ours)
-			taken[count++] = nets[i].net;
-	}
-	return found < 0 ? found : (int)count;
-}
-
-/* Sees to it that a bridge without fixed subnet has one that the machine does not use itself. */
-static int settle_subnet(struct nets *n, struct net *net, struct err *e)
-{
-	_cleanup_(mem_free) struct ip_net *taken = calloc(SUBNETS_MAX, sizeof(*taken));
-	struct network *p = &net->pub;
-	char text[IP_NET_TEXT_MAX];
-	bool free_to_use = ip_is_set(&p->subnet.addr);
-	int count, rc;
-
-	if (!taken)
-		return err_set(e, ENOMEM, "out of memory");
-	if (!p->predefined || in_use(n, p))
-		return 0;
-	count = taken_subnets(n, net, taken, e);
-	if (count < 0)
-		return count;
-	for (int i = 0; i < count && free_to_use; i++)
-		free_to_use = !ip_net_overlaps(&taken[i], &p->subnet);
-	if (free_to_use)
-		return 0;
-	if (ip_is_set(&p->subnet.addr)) {
-		log_notice("network %s: the machine itself uses addresses of %s now", p->name,
-			   ip_net_text(&p->subnet, text));
-		rc = link_delete(n->route_fd, p->ifname, e);
-		if (rc < 0)
-			return rc;
-	}
-	rc = pool_choose_subnet(taken, (size_t)count, &p->subnet, e);
-	if (rc < 0) {
-		(void)err_wrap(e, "network %s", p->name);
-		return rc;
-	}
-	p->gateway = pool_gateway(&p->subnet);
-	log_info("network %s: %s on %s", p->name, ip_net_text(&p->subnet, text), p->ifname);
-	pool_free(&net->pool);
-	if (network_save(n, p, e) < 0)
-		log_warn("network %s is not kept: %s", p->name, err_text(e));
-	return 0;
-}
-
-static int settle_pool(struct net *net, struct err *e)
-{
-	int rc;
-
-	if (ip_is_set(&net->pool.subnet.addr))
-		return 0;
-	rc = pool_init(&net->pool, &net->pub.subnet, NULL, e);
-	return rc < 0 ? rc : pool_reserve(&net->pool, &net->pub.gateway, e);
-}
-
-/* Settings of a bridge's link, before it is brought up; those that the kernel lacks (no IPv6, no
- * filtering of bridged packets) need not be there. route_localnet lets answers to 127.0.0.1 come
- * back; rules.c guards it. Packets between the ports of a bridge are no business of the IP tables:
- * a published port that a container asks for itself would be lost there. */
-static int bridge_sysctls(const struct nets *n, const char *ifname, struct err *e)
-{
-	static const struct {
-		const char *path, *value; /* %s: the link */
-		bool optional;
-	} knobs[] = {
-		{ "net/ipv4/conf/%s/route_localnet", "1", false },
-		{ "net/ipv4/conf/%s/send_redirects", "0", false },
-		{ "net/ipv6/conf/%s/disable_ipv6", "1", true },
-		{ "net/ipv6/conf/%s/accept_ra", "0", true },
-		{ "net/bridge/bridge-nf-call-iptables", "0", true },
-		{ "net/bridge/bridge-nf-call-ip6tables", "0", true },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(knobs); i++) {
-		int rc = net_sysctl(n, knobs[i].value, e, knobs[i].path, ifname);
-
-		if (rc < 0 && !(rc == -ENOENT && knobs[i].optional))
-			return rc;
-	}
-	return 0;
-}
-
-static int bridge_up(struct nets *n, struct net *net, struct err *e)
-{
-	struct network *p = &net->pub;
-	struct ip_net address = { p->gateway, p->subnet.prefix };
-	uint8_t mac[6] = { 0x02,	   0x42, p->gateway.b[0], p->gateway.b[1], p->gateway.b[2],
-			   p->gateway.b[3] };
-	int rc;
-
-	rc = link_bridge(n->route_fd, p->ifname, mac, p->mtu, &net->index, e);
-	if (rc == 0)
-		rc = bridge_sysctls(n, p->ifname, e);
-	if (rc == 0)
-		rc = link_address(n->route_fd, net->index, &address, e);
-	if (rc == 0)
-		rc = link_up(n->route_fd, net->index, e);
-	if (rc < 0)
-		(void)err_wrap(e, "network %s", p->name);
-	return rc;
-}
-
-static int open_sockets(struct nets *n, struct err *e)
-{
-	if (n->route_fd < 0)
-		n->route_fd = nl_open(NETLINK_ROUTE, e);
-	if (n->route_fd >= 0 && n->filter_fd < 0)
-		n->filter_fd = nl_open(NETLINK_NETFILTER, e);
-	return n->route_fd < 0 ? n->route_fd : MIN(n->filter_fd, 0);
-}
-
-void nets_recall(struct nets *n)
-{
-	for (size_t i = 0; i < n->n_nets; i++) {
-		struct net *net = n->nets[i];
-		struct link l;
-
-		if (net->pub.driver == NET_BRIDGE &&
-		    link_get(n->route_fd, net->pub.ifname, &l, NULL) == 0 &&
-		    str_eq(l.kind, "bridge"))
-			net->index = l.index;
-	}
-}
-
-int nets_bring_up(struct nets *n, struct err *e)
-{
-	int rc = open_sockets(n, e);
-
-	if (rc < 0)
-		return rc;
-	nets_recall(n);
-	for (size_t i = 0; i < n->n_nets && rc == 0; i++) {
-		if (n->nets[i]->pub.driver != NET_BRIDGE)
-			continue;
-		rc = settle_subnet(n, n->nets[i], e);
-		if (rc == 0)
-			rc = settle_pool(n->nets[i], e);
-		if (rc == 0)
-			rc = bridge_up(n, n->nets[i], e);
-	}
-	if (rc == 0)
-		rc = nets_apply(n, e);
-	if (rc == 0) /* only now: without rules the machine would forward for everyone */
-		rc = net_sysctl(n, "1", e, "net/ipv4/ip_forward");
-	n->up = rc == 0;
-	return rc;
-}
+/* --- start ------------------------------------------------------------------------------------ */
 
 int nets_start(struct nets *n, char *const *running, struct err *e)
 {
@@ -466,6 +295,7 @@ int nets_start(struct nets *n, char *const *running, struct err *e)
 		log_warn("network: %s", err_text(first < 0 ? &why : e));
 	files_watch(n);
 	heal_watch(n);
+	resolver_start(n);
 	files_follow(n);
 	return first < 0 ? first : rc;
 }

@@ -54,6 +54,13 @@ static void nft_table_message(struct nft *n, uint16_t type, uint16_t flags)
 	nl_end(&n->msg);
 }
 
+void nft_table_open(struct nft *n, uint8_t family, const char *table)
+{
+	n->family = family;
+	n->table = table;
+	nft_table_message(n, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+}
+
 void nft_table(struct nft *n, uint8_t family, const char *table, bool keep)
 {
 	n->family = family;
@@ -84,7 +91,8 @@ void nft_base(struct nft *n, const struct nft_base_chain *c)
 	nl_put_be32(&n->msg, NFTA_HOOK_HOOKNUM, c->hook);
 	nl_put_be32(&n->msg, NFTA_HOOK_PRIORITY, (uint32_t)c->priority);
 	nl_nest_end(&n->msg, nest);
-	nl_put_be32(&n->msg, NFTA_CHAIN_POLICY, c->policy);
+	if (c->policy != NFT_POLICY_KEEP)
+		nl_put_be32(&n->msg, NFTA_CHAIN_POLICY, c->policy);
 	nl_end(&n->msg);
 }
 

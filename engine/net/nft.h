@@ -58,15 +58,19 @@ struct nft_key {
 
 enum nft_chain_type { NFT_CHAIN_FILTER, NFT_CHAIN_NAT };
 
+enum { NFT_POLICY_KEEP = 0xff };
+
 struct nft_base_chain {
 	const char *name;
 	enum nft_chain_type type;
 	uint32_t hook; /* NF_INET_PRE_ROUTING, ... */
 	int32_t priority; /* NF_IP_PRI_... */
-	uint32_t policy; /* NF_ACCEPT or NF_DROP */
+	uint32_t policy; /* NF_ACCEPT, NF_DROP; NFT_POLICY_KEEP: as it is */
 };
 
 void nft_begin(struct nft *n);
+/* The table of later calls, as it is, made if absent. */
+void nft_table_open(struct nft *n, uint8_t family, const char *table);
 /* The table of later calls: made if absent, then emptied by being removed and made again. keep =
  * false: removed only. */
 void nft_table(struct nft *n, uint8_t family, const char *table, bool keep);
@@ -107,6 +111,9 @@ void nft_match_ifname(struct nft *n, bool out, const char *name, bool invert);
 void nft_match_ifname_in(struct nft *n, bool out, const char *set, bool invert);
 void nft_match_pair_in(struct nft *n, const char *set); /* iifname . oifname */
 void nft_match_net(struct nft *n, bool dst, const struct ip_net *net, bool invert);
+void nft_match_target_in(struct nft *n, const char *set); /* daddr . protocol . dport */
+void nft_match_l4proto(struct nft *n, uint8_t proto);
+void nft_match_mark(struct nft *n, uint32_t mark);
 void nft_match_ct_state(struct nft *n, uint32_t bits); /* any of NF_CT_STATE_BIT() */
 void nft_match_ct_status(struct nft *n, uint32_t bits); /* any of IPS_* */
 void nft_match_local(struct nft *n, bool dst); /* the address is one of the machine */

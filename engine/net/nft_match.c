@@ -68,6 +68,37 @@ void nft_match_net(struct nft *n, bool dst, const struct ip_net *net, bool inver
 	nft_cmp(n, invert ? NFT_CMP_NEQ : NFT_CMP_EQ, NFT_REG32_00, masked.addr.b, size);
 }
 
+/* Loads where a packet goes: address, protocol, port. */
+static void load_target(struct nft *n, bool with_addr)
+{
+	uint32_t key = NFT_REG32_00;
+
+	if (with_addr) {
+		load_addr(n, true, key);
+		key += n->family == NFPROTO_IPV4 ? 1 : 4;
+	}
+	nft_meta(n, NFT_META_L4PROTO, key);
+	nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, TH_DPORT, 2, key + 1);
+}
+
+void nft_match_target_in(struct nft *n, const char *set)
+{
+	load_target(n, true);
+	nft_lookup(n, set, NFT_REG32_00, false);
+}
+
+void nft_match_l4proto(struct nft *n, uint8_t proto)
+{
+	nft_meta(n, NFT_META_L4PROTO, NFT_REG32_00);
+	nft_cmp(n, NFT_CMP_EQ, NFT_REG32_00, &proto, sizeof(proto));
+}
+
+void nft_match_mark(struct nft *n, uint32_t mark)
+{
+	nft_meta(n, NFT_META_MARK, NFT_REG32_00);
+	nft_cmp(n, NFT_CMP_EQ, NFT_REG32_00, &mark, sizeof(mark));
+}
+
 static void match_ct_bits(struct nft *n, uint32_t key, uint32_t bits)
 {
 	static const uint32_t none;
@@ -97,14 +128,9 @@ void nft_match_local(struct nft *n, bool dst)
 
 void nft_dnat_map(struct nft *n, const char *map, bool with_addr)
 {
-	uint32_t addr_regs = n->family == NFPROTO_IPV4 ? 1 : 4, key = NFT_REG32_00;
+	uint32_t addr_regs = n->family == NFPROTO_IPV4 ? 1 : 4;
 
-	if (with_addr) {
-		load_addr(n, true, key);
-		key += addr_regs;
-	}
-	nft_meta(n, NFT_META_L4PROTO, key);
-	nft_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, TH_DPORT, 2, key + 1);
+	load_target(n, with_addr);
 	nft_lookup_map(n, map, NFT_REG32_00, NFT_REG32_00);
 	nft_dnat(n, NFT_REG32_00, NFT_REG32_00 + addr_regs);
 }

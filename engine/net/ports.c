@@ -1,7 +1,7 @@
 /*
  * Published ports: the text forms people write, and taking and holding ports (see ports.h).
  *
- * Parsers are pure. ports_take binds one socket per port; nothing listens on it. Callers: the
+ * Parsers are pure. ports_take binds one socket per port. Callers: the
  * parsers by container/, api/ and manifest/; the rest by attach.c and restore.c.
  */
 #include "engine/net/ports.h"
@@ -13,7 +13,7 @@
 #include "init/base/str.h"
 #include "init/base/util.h"
 
-enum { SPEC_MAX = 256 };
+enum { SPEC_MAX = 256, BACKLOG = 128 };
 
 static const struct {
 	uint8_t proto;
@@ -266,6 +266,19 @@ static int hold_socket(uint8_t proto, uint8_t family)
 	return fd;
 }
 
+/* What a process may have to take (proxy.c) listens from the start; connections that it once had do
+ * not keep the port from being had again. */
+static int listen_to(const struct port_binding *b, uint16_t port)
+{
+	bool listens = b->proto == IPPROTO_TCP && b->host_ip.family == AF_INET6;
+	int one = 1, rc;
+
+	if (listens && setsockopt(b->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
+		return -errno;
+	rc = bind_to(b->fd, &b->host_ip, port);
+	return rc == 0 && listens && listen(b->fd, BACKLOG) < 0 ? -errno : rc;
+}
+
 static bool unheld_clash(const struct port_space *s, const struct port_binding *b)
 {
 	for (size_t i = 0; i < s->n_unheld; i++) {
@@ -301,7 +314,7 @@ static int try_port(struct port_space *s, struct port_binding *b, uint16_t port)
 {
 	b->host_port = port;
 	if (b->fd >= 0)
-		return bind_to(b->fd, &b->host_ip, port);
+		return listen_to(b, port);
 	return unheld_clash(s, b) ? -EADDRINUSE : unheld_add(s, b);
 }
 
@@ -324,6 +337,31 @@ static int take_failed(const struct port_binding *b, uint16_t first, uint16_t la
 		       ip, close, first, last);
 }
 
+/* The bindings of one wish at that port, all or none. */
+static int take_at(struct port_space *s, struct port_binding *b, size_t n, uint16_t port)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		b[i].fd = hold_socket(b[i].proto, b[i].host_ip.family);
+		rc = b[i].fd < 0 && b[i].fd != -EPROTONOSUPPORT ? b[i].fd : 0;
+		b[i].fd = MAX(b[i].fd, -1);
+		if (rc == 0)
+			rc = try_port(s, &b[i], port);
+		if (rc < 0) {
+			fd_close(take_fd(b[i].fd));
+			ports_release(s, b, i);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static size_t bindings_of(const struct port_want *w)
+{
+	return w->both ? 2 : 1;
+}
+
 static int take_one(struct port_space *s, const struct port_want *w, struct port_binding *b,
 		    struct err *e)
 {
@@ -332,24 +370,21 @@ static int take_one(struct port_space *s, const struct port_want *w, struct port
 	unsigned int count = (unsigned int)(last - first) + 1, start = 0;
 	int rc = -EADDRINUSE;
 
-	*b = (struct port_binding){ .proto = w->proto,
-				    .container_port = w->container_port,
-				    .host_ip = w->host_ip,
-				    .fd = -1 };
+	for (size_t i = 0; i < bindings_of(w); i++)
+		b[i] = (struct port_binding){ .proto = w->proto,
+					      .container_port = w->container_port,
+					      .host_ip = w->host_ip,
+					      .fd = -1 };
 	if (!ip_is_set(&b->host_ip))
 		b->host_ip.family = AF_INET;
-	b->fd = hold_socket(w->proto, b->host_ip.family);
-	if (b->fd < 0 && b->fd != -EPROTONOSUPPORT)
-		return take_failed(b, first, last, b->fd, e);
-	b->fd = MAX(b->fd, -1);
+	if (w->both)
+		b[1].host_ip.family = AF_INET6;
 	if (!w->host_first && s->cursor >= first && s->cursor < last)
 		start = (unsigned int)(s->cursor - first) + 1;
 	for (unsigned int i = 0; i < count && rc == -EADDRINUSE; i++)
-		rc = try_port(s, b, (uint16_t)(first + (start + i) % count));
-	if (rc < 0) {
-		fd_close(take_fd(b->fd));
+		rc = take_at(s, b, bindings_of(w), (uint16_t)(first + (start + i) % count));
+	if (rc < 0)
 		return take_failed(b, first, last, rc, e);
-	}
 	if (!w->host_first)
 		s->cursor = b->host_port;
 	return 0;
@@ -358,13 +393,16 @@ static int take_one(struct port_space *s, const struct port_want *w, struct port
 int ports_take(struct port_space *s, const struct port_want *wants, size_t n,
 	       struct port_binding *ret_bindings, struct err *e)
 {
+	size_t taken = 0;
+
 	for (size_t i = 0; i < n; i++) {
-		int rc = take_one(s, &wants[i], &ret_bindings[i], e);
+		int rc = take_one(s, &wants[i], &ret_bindings[taken], e);
 
 		if (rc < 0) {
-			ports_release(s, ret_bindings, i);
+			ports_release(s, ret_bindings, taken);
 			return rc;
 		}
+		taken += bindings_of(&wants[i]);
 	}
 	return 0;
 }
@@ -377,9 +415,9 @@ int port_retake(struct port_space *s, struct port_binding *b, struct err *e)
 			       .host_first = b->host_port,
 			       .host_last = b->host_port };
 	struct port_binding again;
-	int rc = take_one(s, &w, &again, e);
+	int rc = b->host_port == 0 ? 0 : take_one(s, &w, &again, e);
 
-	if (rc == 0)
+	if (rc == 0 && b->host_port)
 		b->fd = again.fd;
 	return rc;
 }

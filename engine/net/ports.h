@@ -1,15 +1,17 @@
 /*
  * Published ports: what is asked for, what was given, and the sockets that hold the given ones.
  *
- * A port is held by a bound, never listening socket in the machine's network namespace for as long
- * as it is published. So the kernel itself answers "is it free" (other containers, programs of the
- * machine, wildcard against single address), and no program can take it later. Packets never reach
- * that socket: nftables rewrites them before. container/, api/ and manifest/ fill struct port_want
- * with the parsers here; net_attach does the rest.
+ * A port is held by a bound socket in the machine's network namespace for as long as it is
+ * published. So the kernel itself answers "is it free" (other containers, programs of the machine,
+ * wildcard against single address), and no program can take it later. Packets do not reach that
+ * socket: nftables rewrites them before; those of IPv6 that it cannot lead there are carried by a
+ * process (proxy.c), so the sockets of IPv6 and TCP listen. container/, api/ and manifest/ fill
+ * struct port_want with the parsers here; net_attach does the rest.
  */
 #ifndef SKERRY_NET_PORTS_H
 #define SKERRY_NET_PORTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/net/addr.h"
@@ -18,7 +20,8 @@
 struct port_want {
 	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
 	uint16_t container_port; /* 1..65535 */
-	struct ip_addr host_ip; /* none: every address of the machine */
+	struct ip_addr host_ip; /* none: every IPv4 address of the machine */
+	bool both; /* IPv4 and IPv6, at the same port: two bindings */
 	uint16_t host_first; /* 0: any ephemeral port; else the first free of first..last */
 	uint16_t host_last;
 };
@@ -26,8 +29,8 @@ struct port_want {
 struct port_binding {
 	uint8_t proto;
 	uint16_t container_port;
-	struct ip_addr host_ip; /* 0.0.0.0 for every address */
-	uint16_t host_port;
+	struct ip_addr host_ip; /* 0.0.0.0 or :: for every address */
+	uint16_t host_port; /* 0: none; reached at the container's own address (routed) */
 	int fd; /* the holding socket, -1 when not held; owned by net/ */
 };
 
@@ -60,7 +63,8 @@ struct port_space {
 
 void port_space_free(struct port_space *s); /* not the bindings: they are the sandboxes' */
 
-/* Takes each port wanted: ret_bindings[i] for wants[i], all or none. -EADDRINUSE with Docker's text
+/* Takes each port wanted, all or none: ret_bindings in the order of wants, two for those that want
+ * both families. -EADDRINUSE with Docker's text
  * ("... port is already allocated"), -EADDRNOTAVAIL for an address the machine does not have. */
 int ports_take(struct port_space *s, const struct port_want *wants, size_t n,
 	       struct port_binding *ret_bindings, struct err *e);

@@ -6,6 +6,7 @@
  * engine must not lead to a wrong address or a foreign link. Callers: nets.c, attach.c, restore.c.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 #include "engine/data/ids.h"
@@ -116,10 +117,21 @@ int network_save(const struct nets *n, const struct network *net, struct err *e)
 	json_member_i64(&w, "created", net->created);
 	put_net(&w, "subnet", &net->subnet);
 	put_addr(&w, "gateway", &net->gateway);
+	put_net(&w, "range", &net->range);
+	put_net(&w, "subnet6", &net->subnet6);
+	put_addr(&w, "gateway6", &net->gateway6);
+	put_net(&w, "range6", &net->range6);
+	put_strv(&w, "aux", net->aux);
 	json_member_str(&w, "ifname", net->ifname);
+	json_member_str(&w, "prefix", net->prefix);
 	json_member_i64(&w, "mtu", net->mtu);
 	json_member_bool(&w, "predefined", net->predefined);
 	json_member_bool(&w, "internal", net->internal);
+	json_member_bool(&w, "attachable", net->attachable);
+	json_member_bool(&w, "ipv4", net->ipv4);
+	json_member_bool(&w, "ipv6", net->ipv6);
+	json_member_bool(&w, "parent_made", net->parent_made);
+	json_member_bool(&w, "subnet_asked", net->subnet_asked);
 	json_member_bool(&w, "masquerade", net->masquerade);
 	json_member_bool(&w, "icc", net->icc);
 	put_strv(&w, "labels", net->labels);
@@ -137,7 +149,7 @@ static int parse_driver(yyjson_val *root, struct network *net, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	for (enum net_driver d = NET_BRIDGE; d <= NET_NONE; d++) {
+	for (enum net_driver d = NET_BRIDGE; d <= NET_IPVLAN; d++) {
 		if (str_eq(text, net_driver_name(d))) {
 			net->driver = d;
 			return 0;
@@ -150,12 +162,17 @@ static int check_network(const struct network *net, struct err *e)
 {
 	if (str_empty(net->name))
 		return err_set(e, EINVAL, "name: missing");
-	if (net->driver != NET_BRIDGE)
+	if (!network_has_links(net))
 		return 0;
-	if (!net->ifname[0])
+	if (net->driver == NET_BRIDGE && !net->ifname[0])
 		return err_set(e, EINVAL, "ifname: missing");
+	if (!net->predefined && net->ipv4 != ip_is_set(&net->subnet.addr))
+		return err_set(e, EINVAL, "subnet: missing");
 	if (ip_is_set(&net->subnet.addr) && !ip_net_has(&net->subnet, &net->gateway))
 		return err_set(e, EINVAL, "gateway: not in the subnet");
+	if (net->ipv6 &&
+	    (!ip_is_set(&net->subnet6.addr) || !ip_net_has(&net->subnet6, &net->gateway6)))
+		return err_set(e, EINVAL, "gateway6: not in the subnet");
 	return 0;
 }
 
@@ -175,14 +192,28 @@ int network_parse(yyjson_val *root, struct net **ret_net, struct err *e)
 	rc = rc < 0 ? rc : json_get_i64(root, "created", &p->created, e);
 	rc = rc < 0 ? rc : get_net(root, "subnet", &p->subnet, e);
 	rc = rc < 0 ? rc : get_addr(root, "gateway", &p->gateway, e);
+	rc = rc < 0 ? rc : get_net(root, "range", &p->range, e);
+	rc = rc < 0 ? rc : get_net(root, "subnet6", &p->subnet6, e);
+	rc = rc < 0 ? rc : get_addr(root, "gateway6", &p->gateway6, e);
+	rc = rc < 0 ? rc : get_net(root, "range6", &p->range6, e);
+	rc = rc < 0 ? rc : json_get_strv(root, "aux", &p->aux, e);
 	rc = rc < 0 ? rc : get_link_name(root, "ifname", p->ifname, e);
+	(void)str_copy(p->prefix, sizeof(p->prefix), "eth");
+	rc = rc < 0 ? rc : get_link_name(root, "prefix", p->prefix, e);
 	rc = rc < 0 ? rc : get_number(root, "mtu", 65535, &mtu, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "predefined", &p->predefined, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "internal", &p->internal, e);
+	rc = rc < 0 ? rc : json_get_bool(root, "attachable", &p->attachable, e);
+	p->ipv4 = true; /* records of before there were networks without */
+	rc = rc < 0 ? rc : json_get_bool(root, "ipv4", &p->ipv4, e);
+	rc = rc < 0 ? rc : json_get_bool(root, "ipv6", &p->ipv6, e);
+	rc = rc < 0 ? rc : json_get_bool(root, "parent_made", &p->parent_made, e);
+	rc = rc < 0 ? rc : json_get_bool(root, "subnet_asked", &p->subnet_asked, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "masquerade", &p->masquerade, e);
 	rc = rc < 0 ? rc : json_get_bool(root, "icc", &p->icc, e);
 	rc = rc < 0 ? rc : json_get_strv(root, "labels", &p->labels, e);
 	rc = rc < 0 ? rc : json_get_strv(root, "options", &p->options, e);
+	rc = rc < 0 ? rc : options_read_late(p, e);
 	rc = rc < 0 ? rc : check_network(p, e);
 	if (rc < 0) {
 		network_release(net);
@@ -208,10 +239,15 @@ static void put_endpoint(struct json_writer *w, const struct endpoint *ep)
 	json_member_str(w, "network", ep->network->id);
 	put_net(w, "address", &ep->address);
 	put_addr(w, "gateway", &ep->gateway);
+	put_net(w, "address6", &ep->address6);
+	put_addr(w, "gateway6", &ep->gateway6);
+	json_member_i64(w, "priority", ep->priority);
 	if (ep->has_mac)
 		json_member_str(w, "mac", mac_text(ep->mac, mac));
 	json_member_str(w, "ifname", ep->ifname);
 	json_member_str(w, "host_ifname", ep->host_ifname);
+	if (ep->index)
+		json_member_i64(w, "index", ep->index);
 	put_strv(w, "aliases", ep->aliases);
 	json_end_object(w);
 }
@@ -241,6 +277,8 @@ int sandbox_save(const struct nets *n, const struct sandbox *s, struct err *e)
 	json_member_str(&w, "key", s->key);
 	json_member_str(&w, "shared_with", s->shared_with);
 	json_member_str(&w, "name", s->name);
+	json_member_str(&w, "host_names", s->host_names);
+	json_member_bool(&w, "embedded_dns", s->embedded_dns);
 	json_member_str(&w, "hosts", s->hosts_path);
 	json_member_str(&w, "hostname", s->hostname_path);
 	json_member_str(&w, "resolv", s->resolv_path);
@@ -276,6 +314,7 @@ int sandbox_forget(const struct nets *n, const char *id, struct err *e)
 static int parse_endpoint(const struct nets *n, yyjson_val *o, struct endpoint *ep, struct err *e)
 {
 	const char *net = "", *mac = "";
+	uint64_t index = 0;
 	int rc;
 
 	rc = get_id(o, "id", ep->id, e);
@@ -283,9 +322,14 @@ static int parse_endpoint(const struct nets *n, yyjson_val *o, struct endpoint *
 	rc = rc < 0 ? rc : nets_find(n, net, &ep->network, e);
 	rc = rc < 0 ? rc : get_net(o, "address", &ep->address, e);
 	rc = rc < 0 ? rc : get_addr(o, "gateway", &ep->gateway, e);
+	rc = rc < 0 ? rc : get_net(o, "address6", &ep->address6, e);
+	rc = rc < 0 ? rc : get_addr(o, "gateway6", &ep->gateway6, e);
+	rc = rc < 0 ? rc : json_get_i64(o, "priority", &ep->priority, e);
 	rc = rc < 0 ? rc : json_get_text(o, "mac", &mac, e);
 	rc = rc < 0 ? rc : get_link_name(o, "ifname", ep->ifname, e);
 	rc = rc < 0 ? rc : get_link_name(o, "host_ifname", ep->host_ifname, e);
+	rc = rc < 0 ? rc : get_number(o, "index", INT_MAX, &index, e);
+	ep->index = (int)index;
 	rc = rc < 0 ? rc : json_get_strv(o, "aliases", &ep->aliases, e);
 	if (rc == 0 && *mac) {
 		rc = mac_parse(mac, ep->mac, e);
@@ -304,7 +348,7 @@ static int parse_port(yyjson_val *o, struct port_binding *b, struct err *e)
 	rc = rc < 0 ? rc : get_number(o, "container_port", UINT16_MAX, &port, e);
 	rc = rc < 0 ? rc : get_number(o, "host_port", UINT16_MAX, &host, e);
 	rc = rc < 0 ? rc : get_addr(o, "host_ip", &b->host_ip, e);
-	if (rc == 0 && (!ip_is_set(&b->host_ip) || !port || !host))
+	if (rc == 0 && (!ip_is_set(&b->host_ip) || !port))
 		rc = err_set(e, EINVAL, "ports: incomplete entry");
 	b->proto = (uint8_t)proto;
 	b->container_port = (uint16_t)port;
@@ -323,7 +367,7 @@ static int parse_arrays(const struct nets *n, yyjson_val *root, struct sandbox *
 	rc = rc < 0 ? rc : json_get_array(root, "ports", &ports, e);
 	if (rc < 0)
 		return rc;
-	if (yyjson_arr_size(eps) > NET_ENDPOINTS_MAX || yyjson_arr_size(ports) > PORT_WANTS_MAX)
+	if (yyjson_arr_size(eps) > NET_ENDPOINTS_MAX || yyjson_arr_size(ports) > 2 * PORT_WANTS_MAX)
 		return err_set(e, EINVAL, "too many endpoints or ports");
 	s->endpoints = calloc(yyjson_arr_size(eps) + 1, sizeof(*s->endpoints));
 	s->ports = calloc(yyjson_arr_size(ports) + 1, sizeof(*s->ports));
@@ -373,6 +417,8 @@ int sandbox_parse(const struct nets *n, yyjson_val *root, struct sandbox **ret_s
 	rc = rc < 0 ? rc : json_get_copy(root, "key", &s->key, e);
 	rc = rc < 0 ? rc : json_get_copy(root, "shared_with", &s->shared_with, e);
 	rc = rc < 0 ? rc : json_get_copy(root, "name", &s->name, e);
+	rc = rc < 0 ? rc : json_get_copy(root, "host_names", &s->host_names, e);
+	rc = rc < 0 ? rc : json_get_bool(root, "embedded_dns", &s->embedded_dns, e);
 	rc = rc < 0 ? rc : json_get_copy(root, "hosts", &s->hosts_path, e);
 	rc = rc < 0 ? rc : json_get_copy(root, "hostname", &s->hostname_path, e);
 	rc = rc < 0 ? rc : json_get_copy(root, "resolv", &s->resolv_path, e);

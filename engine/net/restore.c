@@ -33,17 +33,15 @@ static int take_books(struct nets *n, struct sandbox *s, struct err *e)
 	for (size_t i = 0; i < s->n_endpoints; i++) {
 		const struct endpoint *ep = &s->endpoints[i];
 		struct net *net = net_of(ep->network);
-		int rc = 0;
+		int rc;
 
-		if (!ip_is_set(&ep->address.addr))
+		if (!endpoint_has_link(ep))
 			continue;
-		if (!ip_is_set(&net->pool.subnet.addr)) {
-			rc = pool_init(&net->pool, &ep->network->subnet, NULL, e);
-			if (rc == 0)
-				rc = pool_reserve(&net->pool, &ep->network->gateway, e);
-		}
-		if (rc == 0)
+		rc = settle_pools(net, e);
+		if (rc == 0 && ip_is_set(&ep->address.addr))
 			rc = pool_reserve(&net->pool, &ep->address.addr, e);
+		if (rc == 0 && ip_is_set(&ep->address6.addr))
+			rc = pool_reserve(&net->pool6, &ep->address6.addr, e);
 		if (rc < 0)
 			return rc;
 	}
@@ -51,7 +49,35 @@ static int take_books(struct nets *n, struct sandbox *s, struct err *e)
 		if (port_retake(&n->ports, &s->ports[i], e) <
 		    0) /* it stays published all the same */
 			log_warn("container %.12s: %s", s->id, err_text(e));
+	proxy_serve(n, s);
 	return 0;
+}
+
+/* Whether it is known that the endpoint's link was finished. */
+static bool made(const struct nets *n, const struct sandbox *s, const struct endpoint *ep)
+{
+	struct link l;
+
+	if (ep->host_ifname[0])
+		return link_get(n->route_fd, ep->host_ifname, &l, NULL) != -ENODEV;
+	if (ep->index == 0)
+		(void)vlan_unlink(s, ep, NULL); /* it may be there all the same */
+	return ep->index != 0;
+}
+
+/* An endpoint whose link is not there was being made when the engine died, or being removed: nobody
+ * was told that it is there. */
+static void drop_unmade(struct nets *n, struct sandbox *s)
+{
+	for (size_t i = s->n_endpoints; i-- > 0;) {
+		struct endpoint *ep = &s->endpoints[i];
+
+		if (!endpoint_has_link(ep) || made(n, s, ep))
+			continue;
+		endpoint_clear(ep);
+		s->n_endpoints--;
+		memmove(ep, ep + 1, (s->n_endpoints - i) * sizeof(*ep));
+	}
 }
 
 static int adopt(struct nets *n, struct sandbox *s, struct err *e)
@@ -60,6 +86,7 @@ static int adopt(struct nets *n, struct sandbox *s, struct err *e)
 
 	if (rc < 0)
 		return err_set(e, -rc, "out of memory");
+	drop_unmade(n, s);
 	rc = take_books(n, s, e);
 	if (rc < 0)
 		log_warn("network of container %.12s: %s", s->id, err_text(e));

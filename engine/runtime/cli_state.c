@@ -222,7 +222,7 @@ int cli_state_plan(const char *root, const struct cli_state *s, struct plan **re
 	char path[PATH_MAX];
 	int r = cli_state_path(path, sizeof(path), root, s->id, "config.json", e);
 
-	return r < 0 ? r : runner_plan(s->bundle, path, ret, e);
+	return r < 0 ? r : runner_plan(s->bundle, path, NULL, ret, e);
 }
 
 /* Kills what is left, and waits for its end. */

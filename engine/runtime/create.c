@@ -301,7 +301,7 @@ static int prepare_devices(struct creation *c, struct err *e)
 static int prepare(struct creation *c, struct err *e)
 {
 	const struct runtime_create *o = c->opts;
-	int r = runner_plan(o->bundle, o->config, &c->plan, e);
+	int r = runner_plan(o->bundle, o->config, o->seccomp_cache, &c->plan, e);
 
 	if (r == 0 && !o->hooks && plan_has_hooks(c->plan, HOOK_PRESTART, HOOK_POSTSTOP))
 		return err_set(e, EOPNOTSUPP, "hooks: nobody is there to run them");

@@ -80,7 +80,7 @@ static int find_kept(struct entry *n, char **ret_cgroup, struct err *e)
 
 	if (o->kept && kept_read(o->kept, &n->kept))
 		return 0;
-	r = runner_plan(o->bundle, o->config, &plan, e);
+	r = runner_plan(o->bundle, o->config, o->seccomp_cache, &plan, e);
 	if (r == 0)
 		r = kept_from_plan(plan, o->seccomp_cache, &n->kept, e);
 	if (r == 0)

@@ -318,7 +318,7 @@ static int export(scmp_filter_ctx ctx, const struct filter_spec *s, struct filte
 	return 0;
 }
 
-static int compile(const struct filter_spec *s, struct filter_program *ret, struct err *e)
+int filter_compile(const struct filter_spec *s, struct filter_program *ret, struct err *e)
 {
 	scmp_filter_ctx ctx = seccomp_init(s->default_action);
 	int r;
@@ -339,34 +339,19 @@ static int compile(const struct filter_spec *s, struct filter_program *ret, stru
 /* --- cache --- */
 
 struct cache_header {
-	uint64_t magic;
+	uint64_t magic, flags;
 	uint32_t key_len, n_filter;
 };
 
-static const uint64_t cache_magic = 0x31306363534b53ULL; /* "SKScc01" */
+static const uint64_t cache_magic = 0x32306363534b53ULL; /* "SKScc02" */
 
-/* All that the program depends on, as bytes. */
-static void cache_key(const struct filter_spec *s, struct buf *key)
+/* All that the program depends on: the description, and who compiles it. */
+static void cache_key(const char *text, size_t len, struct buf *key)
 {
 	const struct scmp_version *v = seccomp_version();
 
-	buf_printf(key, "%u.%u.%u %x %lx", v ? v->major : 0, v ? v->minor : 0, v ? v->micro : 0,
-		   s->default_action, s->flags);
-	for (size_t i = 0; i < s->n_arches; i++)
-		buf_printf(key, " %x", s->arches[i]);
-	for (size_t i = 0; i < s->n_rules; i++) {
-		const struct filter_rule *r = &s->rules[i];
-
-		buf_printf(key, "\n%x", r->action);
-		for (size_t k = 0; k < r->n_args; k++)
-			buf_printf(key, " %u.%d.%llx.%llx", r->args[k].index, r->args[k].op,
-				   (unsigned long long)r->args[k].value,
-				   (unsigned long long)r->args[k].value_two);
-		for (char **name = r->names; name && *name; name++) {
-			buf_add_char(key, ' ');
-			buf_add_text(key, *name);
-		}
-	}
+	buf_printf(key, "%u.%u.%u ", v ? v->major : 0, v ? v->minor : 0, v ? v->micro : 0);
+	buf_add(key, text, len);
 }
 
 static void cache_path(char *path, size_t size, const char *dir, const struct buf *key)
@@ -378,65 +363,52 @@ static void cache_path(char *path, size_t size, const char *dir, const struct bu
 	(void)str_format(path, size, "%s/%016llx.bpf", dir, (unsigned long long)h);
 }
 
-static bool cache_take(const char *path, const struct buf *key, unsigned long flags,
-		       struct filter_program *ret)
+bool filter_cache_take(const char *dir, const char *text, size_t len, struct filter_program *ret)
 {
+	_cleanup_(buf_free) struct buf key = BUF_INIT(CACHE_MAX);
 	_cleanup_(mem_free) char *data = NULL;
+	struct sock_filter *code;
 	struct cache_header h;
-	size_t len;
+	char path[512];
+	size_t size;
 
-	if (file_read(AT_FDCWD, path, CACHE_MAX, &data, &len, NULL) < 0 || len < sizeof(h))
+	cache_key(text, len, &key);
+	if (buf_failed(&key))
+		return false;
+	cache_path(path, sizeof(path), dir, &key);
+	if (file_read(AT_FDCWD, path, CACHE_MAX, &data, &size, NULL) < 0 || size < sizeof(h))
 		return false;
 	memcpy(&h, data, sizeof(h));
-	if (h.magic != cache_magic || h.key_len != key->len || h.n_filter == 0 ||
+	if (h.magic != cache_magic || h.key_len != key.len || h.n_filter == 0 ||
 	    h.n_filter > BPF_MAXINSNS ||
-	    len != sizeof(h) + h.key_len + h.n_filter * sizeof(struct sock_filter) ||
-	    memcmp(data + sizeof(h), key->data, key->len) != 0)
+	    size != sizeof(h) + h.key_len + h.n_filter * sizeof(*code) ||
+	    memcmp(data + sizeof(h), key.data, key.len) != 0)
 		return false;
-	ret->filter = calloc(h.n_filter, sizeof(*ret->filter));
-	if (!ret->filter)
+	code = calloc(h.n_filter, sizeof(*code));
+	if (!code)
 		return false;
-	memcpy(ret->filter, data + sizeof(h) + h.key_len, h.n_filter * sizeof(*ret->filter));
-	ret->len = (unsigned short)h.n_filter;
-	ret->flags = flags;
+	memcpy(code, data + sizeof(h) + h.key_len, h.n_filter * sizeof(*code));
+	*ret = (struct filter_program){ .filter = code,
+					.len = (unsigned short)h.n_filter,
+					.flags = h.flags };
 	return true;
 }
 
-static void cache_put(const char *dir, const char *path, const struct buf *key,
-		      const struct filter_program *p)
+void filter_cache_put(const char *dir, const char *text, size_t len, const struct filter_program *p)
 {
-	_cleanup_(buf_free) struct buf out = BUF_INIT(CACHE_MAX);
-	struct cache_header h = { .magic = cache_magic,
-				  .key_len = (uint32_t)key->len,
-				  .n_filter = p->len };
-
-	buf_add(&out, &h, sizeof(h));
-	buf_add(&out, key->data, key->len);
-	buf_add(&out, p->filter, p->len * sizeof(*p->filter));
-	if (buf_failed(&out) || dir_make(AT_FDCWD, dir, 0700, NULL) < 0)
-		return;
-	(void)file_replace(AT_FDCWD, path, out.data, out.len, 0600, false, NULL);
-}
-
-int filter_compile(const struct filter_spec *s, const char *cache_dir, struct filter_program *ret,
-		   struct err *e)
-{
-	_cleanup_(buf_free) struct buf key = BUF_INIT(CACHE_MAX);
+	_cleanup_(buf_free) struct buf key = BUF_INIT(CACHE_MAX), out = BUF_INIT(CACHE_MAX);
+	struct cache_header h = { .magic = cache_magic, .flags = p->flags, .n_filter = p->len };
 	char path[512];
-	int r;
 
-	if (!cache_dir)
-		return compile(s, ret, e);
-	cache_key(s, &key);
-	if (buf_failed(&key))
-		return compile(s, ret, e);
-	cache_path(path, sizeof(path), cache_dir, &key);
-	if (cache_take(path, &key, s->flags, ret))
-		return 0;
-	r = compile(s, ret, e);
-	if (r == 0)
-		cache_put(cache_dir, path, &key, ret);
-	return r;
+	cache_key(text, len, &key);
+	h.key_len = (uint32_t)key.len;
+	buf_add(&out, &h, sizeof(h));
+	buf_add(&out, key.data, key.len);
+	buf_add(&out, p->filter, p->len * sizeof(*p->filter));
+	if (buf_failed(&key) || buf_failed(&out) || dir_make(AT_FDCWD, dir, 0700, NULL) < 0)
+		return;
+	cache_path(path, sizeof(path), dir, &key);
+	(void)file_replace(AT_FDCWD, path, out.data, out.len, 0600, false, NULL);
 }
 
 int filter_load(const struct filter_program *p, struct err *e)

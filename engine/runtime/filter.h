@@ -59,10 +59,12 @@ const char *filter_arch_name(size_t n);
 void filter_spec_free(struct filter_spec *s);
 DEFINE_CLEANUP(struct filter_spec *, filter_spec_free)
 
-/* Compiles. With cache_dir (may be NULL) a program compiled earlier from an equal description is
- * taken from there, and a new one is put there; trouble with the cache only costs time. */
-int filter_compile(const struct filter_spec *s, const char *cache_dir, struct filter_program *ret,
-		   struct err *e);
+int filter_compile(const struct filter_spec *s, struct filter_program *ret, struct err *e);
+/* Programs that were compiled earlier, by the description's JSON text: files of a directory that
+ * only root can write. Trouble only costs time: false, or none is put there. */
+bool filter_cache_take(const char *dir, const char *text, size_t len, struct filter_program *ret);
+void filter_cache_put(const char *dir, const char *text, size_t len,
+		      const struct filter_program *p);
 /* Installs it in this process for good. Needs CAP_SYS_ADMIN or no_new_privs. Makes no call
  * besides seccomp(2) on success. */
 int filter_load(const struct filter_program *p, struct err *e);

@@ -23,17 +23,31 @@ struct header {
 	int32_t has_oom_score, oom_score_adj;
 };
 
-int kept_from_plan(const struct plan *p, const char *seccomp_cache, struct kept *ret, struct err *e)
+static int make_filter(struct plan *p, const char *cache, struct filter_program *ret, struct err *e)
+{
+	int r = 0;
+
+	if (p->program.len > 0) {
+		*ret = p->program;
+		p->program = (struct filter_program){ 0 };
+	} else if (p->seccomp) {
+		r = filter_compile(p->seccomp, ret, e);
+		if (r == 0 && cache && p->seccomp_text)
+			filter_cache_put(cache, p->seccomp_text, strlen(p->seccomp_text), ret);
+	}
+	return r;
+}
+
+int kept_from_plan(struct plan *p, const char *seccomp_cache, struct kept *ret, struct err *e)
 {
 	struct kept k = { .has_oom_score = p->process.has_oom_score,
 			  .oom_score_adj = p->process.oom_score_adj,
 			  .personality = p->personality };
-	int r = 0;
+	int r;
 
 	for (int i = 0; i < NS_KINDS; i++)
 		k.ns[i] = p->ns[i].wanted;
-	if (p->seccomp)
-		r = filter_compile(p->seccomp, seccomp_cache, &k.filter, e);
+	r = make_filter(p, seccomp_cache, &k.filter, e);
 	if (r == 0)
 		*ret = k;
 	return r;

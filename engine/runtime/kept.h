@@ -24,9 +24,9 @@ struct kept {
 	struct filter_program filter; /* len 0: none */
 };
 
-/* Fills *ret from a plan; compiles the filter (filter_compile()). */
-int kept_from_plan(const struct plan *p, const char *seccomp_cache, struct kept *ret,
-		   struct err *e);
+/* Fills *ret from a plan; takes its program, or compiles the filter and puts it into the cache
+ * (may be NULL). */
+int kept_from_plan(struct plan *p, const char *seccomp_cache, struct kept *ret, struct err *e);
 /* Trouble only costs time later: there is no error. */
 void kept_write(const char *path, const struct kept *k);
 /* false: there is none that can be used. */

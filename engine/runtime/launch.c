@@ -196,13 +196,14 @@ static int set_caps(uint64_t effective, uint64_t permitted, uint64_t inheritable
 
 static int drop_bounding(const struct plan_process *p, struct err *e)
 {
-	uint64_t all = caps_all();
-
+	/* up to the first one that the kernel does not know: nothing of the container is asked */
 	for (unsigned int i = 0; i < 64; i++)
-		if ((all & 1ULL << i) && !(p->bounding & 1ULL << i) &&
-		    prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0)
-			return err_errno(e, errno, "process.capabilities.bounding: dropping %s",
-					 caps_name(i));
+		if (!(p->bounding & 1ULL << i) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0)
+			return errno == EINVAL && i > CAP_SETPCAP
+				       ? 0
+				       : err_errno(e, errno,
+						   "process.capabilities.bounding: dropping %s",
+						   caps_name(i));
 	return 0;
 }
 

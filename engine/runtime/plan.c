@@ -160,7 +160,8 @@ static int sort_ops(struct plan *p, struct err *e)
 	return 0;
 }
 
-int plan_parse(const char *json, size_t len, struct plan **ret, struct err *e)
+int plan_parse_cached(const char *json, size_t len, const char *seccomp_cache, struct plan **ret,
+		      struct err *e)
 {
 	_cleanup_(json_doc_free) yyjson_doc *doc = NULL;
 	_cleanup_(plan_free) struct plan *p = calloc(1, sizeof(*p));
@@ -184,7 +185,7 @@ int plan_parse(const char *json, size_t len, struct plan **ret, struct err *e)
 	if (r == 0)
 		r = plan_parse_mounts(root, p, e);
 	if (r == 0)
-		r = plan_parse_linux(root, p, e);
+		r = plan_parse_linux(root, seccomp_cache, p, e);
 	if (r == 0)
 		r = check_idmaps(p, e);
 	if (r == 0)
@@ -203,6 +204,11 @@ int plan_parse(const char *json, size_t len, struct plan **ret, struct err *e)
 		return r;
 	*ret = take_ptr(p);
 	return 0;
+}
+
+int plan_parse(const char *json, size_t len, struct plan **ret, struct err *e)
+{
+	return plan_parse_cached(json, len, NULL, ret, e);
 }
 
 static void op_clear(struct plan_op *op)
@@ -241,5 +247,7 @@ void plan_free(struct plan *p)
 	plan_process_clear(&p->process);
 	plan_hooks_clear(p);
 	filter_spec_free(p->seccomp);
+	filter_program_clear(&p->program);
+	free(p->seccomp_text);
 	free(p);
 }

@@ -228,7 +228,9 @@ struct plan {
 	char *time_offsets; /* text for timens_offsets, or NULL */
 	char *cgroup; /* linux.cgroupsPath without leading slash, or NULL */
 	struct plan_resources resources;
-	struct filter_spec *seccomp; /* NULL: none */
+	struct filter_spec *seccomp; /* NULL: none, or the program is there already */
+	struct filter_program program; /* from the cache; len 0: not */
+	char *seccomp_text; /* of what was not in the cache that was asked; NULL: none was */
 	struct plan_process process;
 	struct plan_hooks hooks[HOOK_KINDS];
 	char *hostname, *domainname;
@@ -238,6 +240,10 @@ struct plan {
 
 /* A whole config.json. */
 int plan_parse(const char *json, size_t len, struct plan **ret, struct err *e);
+/* The same, but a seccomp description whose program is in the cache (filter_cache_take()) was
+ * checked when that was made: it is not taken apart again. */
+int plan_parse_cached(const char *json, size_t len, const char *seccomp_cache, struct plan **ret,
+		      struct err *e);
 /* Only a process object (exec). */
 int plan_parse_process(const char *json, size_t len, struct plan_process *ret, struct err *e);
 /* Only a resources object (update). */

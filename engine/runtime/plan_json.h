@@ -50,7 +50,8 @@ void *array_add(void *array_ptr, size_t *n, size_t size);
 
 struct plan_op *plan_add_op(struct plan *p, enum plan_op_kind kind, const char *key, struct err *e);
 int plan_parse_mounts(yyjson_val *root, struct plan *p, struct err *e); /* plan_mounts.c */
-int plan_parse_linux(yyjson_val *root, struct plan *p, struct err *e); /* plan_linux.c */
+/* plan_linux.c */
+int plan_parse_linux(yyjson_val *root, const char *seccomp_cache, struct plan *p, struct err *e);
 int plan_parse_hooks(yyjson_val *root, struct plan *p, struct err *e); /* plan_hooks.c */
 void plan_hooks_clear(struct plan *p);
 int plan_read_id_maps(yyjson_val *o, const char *at, const char *name, struct plan_id_map **ret,

@@ -435,7 +435,23 @@ static int refuse_unsupported(yyjson_val *o, struct err *e)
 	return r;
 }
 
-int plan_parse_linux(yyjson_val *root, struct plan *p, struct err *e)
+static int read_seccomp(yyjson_val *o, const char *cache, struct plan *p, struct err *e)
+{
+	_cleanup_(mem_free) char *text = NULL;
+	size_t len = 0;
+
+	if (cache) {
+		text = yyjson_val_write(o, 0, &len);
+		if (!text)
+			return err_errno(e, ENOMEM, "linux.seccomp");
+		if (filter_cache_take(cache, text, len, &p->program))
+			return 0;
+		p->seccomp_text = take_ptr(text);
+	}
+	return plan_read_seccomp(o, "linux.seccomp", &p->seccomp, e);
+}
+
+int plan_parse_linux(yyjson_val *root, const char *seccomp_cache, struct plan *p, struct err *e)
 {
 	yyjson_val *o = NULL, *resources = NULL, *seccomp = NULL;
 	int r = need(get_object(root, "", "linux", &o, e), "", "linux", e);
@@ -471,6 +487,6 @@ int plan_parse_linux(yyjson_val *root, struct plan *p, struct err *e)
 	if (r >= 0)
 		r = get_object(o, "linux", "seccomp", &seccomp, e);
 	if (r == 1)
-		r = plan_read_seccomp(seccomp, "linux.seccomp", &p->seccomp, e);
+		r = read_seccomp(seccomp, seccomp_cache, p, e);
 	return r < 0 ? r : 0;
 }

@@ -57,7 +57,8 @@ int runner_fork(struct sync_fds *fds, void (*run)(const void *arg), const void *
 	return 0;
 }
 
-int runner_plan(const char *bundle, const char *config, struct plan **ret, struct err *e)
+int runner_plan(const char *bundle, const char *config, const char *seccomp_cache,
+		struct plan **ret, struct err *e)
 {
 	_cleanup_(mem_free) char *path = config ? str_dup(config)
 						: str_printf("%s/config.json", bundle),
@@ -70,7 +71,7 @@ int runner_plan(const char *bundle, const char *config, struct plan **ret, struc
 	r = file_read(AT_FDCWD, path, RUNTIME_CONFIG_MAX, &text, &len, e);
 	if (r < 0)
 		return err_wrap(e, "config.json");
-	return plan_parse(text, len, ret, e);
+	return plan_parse_cached(text, len, seccomp_cache, ret, e);
 }
 
 /* A limit below what is used would end in the OOM killer. */

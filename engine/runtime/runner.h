@@ -15,8 +15,10 @@
  * must not return. The caller's half is *ret. */
 int runner_fork(struct sync_fds *fds, void (*run)(const void *arg), const void *arg,
 		struct runtime_process *ret, struct err *e);
-/* Reads and parses the file `config`, or <bundle>/config.json when it is NULL. */
-int runner_plan(const char *bundle, const char *config, struct plan **ret, struct err *e);
+/* Reads and parses the file `config`, or <bundle>/config.json when it is NULL;
+ * seccomp_cache (or NULL) as in plan_parse_cached(). */
+int runner_plan(const char *bundle, const char *config, const char *seccomp_cache,
+		struct plan **ret, struct err *e);
 /* The container's cgroup, made (or only opened) below /sys/fs/cgroup; *ret_fd -1 with no_cgroup
  * or without a path. */
 int runner_cgroup(const char *path, bool no_cgroup, bool make, int *ret_fd, struct err *e);

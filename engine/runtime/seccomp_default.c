@@ -165,7 +165,9 @@ static void write_names(struct buf *out, const char *names)
 	while (*names) {
 		size_t len = strcspn(names, " ");
 
-		buf_printf(out, "%s\"%.*s\"", first ? "" : ",", (int)len, names);
+		buf_add_text(out, first ? "\"" : ",\"");
+		buf_add(out, names, len);
+		buf_add_char(out, '"');
 		names += len;
 		names += strspn(names, " ");
 		first = false;

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "engine/data/json.h"
+#include "engine/shim/maker.h"
 #include "engine/shim/protocol.h"
 #include "engine/shim/shim.h"
 #include "init/base/cgroup.h"
@@ -399,7 +400,10 @@ static int start_process(const struct shim_client_config *cfg, int theirs, struc
 	if (!reaper)
 		return err_errno(e, ENOMEM, "shim");
 	reaper->ev.fn = on_reaped;
-	r = spawn(&sp, &child, e);
+	if (cfg->maker)
+		r = shim_maker_spawn(cfg->maker, cfg->dir, cgroup, theirs, &child, e);
+	else
+		r = spawn(&sp, &child, e);
 	if (r == 0)
 		r = child_add(cfg->loop, &reaper->ev, &child);
 	if (r < 0) {

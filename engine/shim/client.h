@@ -23,6 +23,7 @@
 #include "init/base/loop.h"
 
 struct shim_client; /* opaque */
+struct shim_maker;
 
 enum shim_state { SHIM_CREATING, SHIM_CREATED, SHIM_RUNNING, SHIM_EXITED };
 
@@ -72,6 +73,7 @@ struct shim_client_config {
 	const char *cgroup; /* the shims' own branch, "shims"; NULL: stays in the engine's */
 	const struct shim_client_ops *ops;
 	void *data;
+	struct shim_maker *maker; /* who forks it (maker.h); NULL: it is executed */
 	const char *program; /* what to start as "PROGRAM shim DIR"; NULL: this very binary */
 	int create_timeout_ms; /* spawn to `created`; 0: 60000 */
 	int request_timeout_ms; /* 0: 10000 */

@@ -1,11 +1,11 @@
 /*
  * The shim: the process that stands between the engine and one container (client.h, protocol.h).
  *
- * `skerryd shim DIR` reads shim.json, takes a mount namespace of its own, mounts the root file
- * system there, makes the container by the runtime and then only moves bytes: output to the log and
- * to attached clients, input to the container, the exit status to exit.json and to the engine. It
- * needs no engine to go on, and leaves when the end has been acknowledged, or when nobody is
- * connected at the end.
+ * `skerryd shim DIR` (or a fork of the maker, maker.h) reads shim.json, takes a mount namespace of
+ * its own, mounts the root file system there, makes the container by the runtime and then only
+ * moves bytes: output to the log and to attached clients, input to the container, the exit status
+ * to exit.json and to the engine. It needs no engine to go on, and leaves when the end has been
+ * acknowledged, or when nobody is connected at the end.
  *
  * Life: CREATING -> CREATED (waits for "start") -> RUNNING -> EXITED. The heavy work (JSON of the
  * config, libseccomp) is done in the runtime's runner process, so this one stays small.
@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "engine/shim/maker.h"
 #include "engine/shim/protocol.h"
 #include "engine/shim/shim.h"
 #include "init/base/cgroup.h"
@@ -625,6 +626,8 @@ int shim_main(int argc, char **argv)
 		log_error("shim: the directory is missing");
 		return 2;
 	}
+	if (str_eq(argv[1], "--maker"))
+		return shim_maker_main(argc - 1, argv + 1);
 	(void)signal(SIGPIPE, SIG_IGN);
 	s.proc.pidfd = s.proc.tty_fd = s.proc.sync_fd = -1;
 	s.dir = argv[argc - 1];

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "engine/state/reserve.h"
 #include "init/base/fault.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
@@ -19,7 +20,12 @@ enum { DOCUMENT_MODE = 0600 };
 
 int state_write(int dirfd, const char *path, const char *text, size_t len, struct err *e)
 {
-	return file_replace(dirfd, path, text, len, DOCUMENT_MODE, true, e);
+	struct err why = { 0 };
+	int r = file_replace(dirfd, path, text, len, DOCUMENT_MODE, true, &why);
+
+	while (r == -ENOSPC && reserve_give(dirfd, path))
+		r = file_replace(dirfd, path, text, len, DOCUMENT_MODE, true, &why);
+	return r < 0 ? err_set(e, -r, "%s", err_text(&why)) : 0;
 }
 
 /* Puts a damaged document aside and explains; `why` tells what is wrong with it. */

@@ -20,7 +20,8 @@
 enum { STATE_FILES_MAX = 65536 }; /* documents in one directory */
 
 /* Creates or replaces the document (mode 0600). When it returns 0 a power cut does not lose it;
- * when it fails the old document is there as it was. */
+ * when it fails the old document is there as it was. On a full disk the reserve (reserve.h) makes
+ * room. */
 int state_write(int dirfd, const char *path, const char *text, size_t len, struct err *e);
 
 /* Reads a document of at most `max` bytes whose value is an object. -ENOENT when there is none,

@@ -10,33 +10,31 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "engine/data/ids.h"
 #include "engine/data/names.h"
+#include "engine/state/reserve.h"
 #include "engine/state/state.h"
 #include "engine/volume/inside.h"
+#include "engine/volume/options.h"
+#include "engine/volume/quota.h"
 #include "engine/worker/worker.h"
 #include "init/base/clock.h"
 #include "init/base/file.h"
 #include "init/base/log.h"
 #include "init/base/map.h"
-#include "init/base/path.h"
+#include "init/base/mount.h"
 #include "init/base/str.h"
 
 #define TRASH ".trash"
 #define RECORD "volume.json"
 
-enum { RECORD_VERSION = 1, RECORD_MAX = 1 << 20 };
-
-struct volumes {
-	struct loop *loop;
-	char *dir; /* STATE_DIR/volumes */
-	struct map by_name;
-	struct volume **list;
-	size_t n;
-	struct worker sweeper; /* empties the trash */
-	bool sweep_again;
+enum {
+	RECORD_VERSION = 1,
+	RECORD_MAX = 1 << 20,
+	UMOUNT_DETACH = 2, /* MNT_DETACH */
 };
 
 static void volume_free(struct volume *v)
@@ -44,7 +42,9 @@ static void volume_free(struct volume *v)
 	if (!v)
 		return;
 	free(v->name);
+	free(v->driver);
 	free(v->mountpoint);
+	strv_free(v->users);
 	strv_free(v->labels);
 	strv_free(v->options);
 	free(v);
@@ -80,7 +80,7 @@ int volume_name_check(const char *name, struct err *e)
 /* --- records
  * -------------------------------------------------------------------------------------- */
 
-static int record_write(const struct volumes *vs, const struct volume *v, struct err *e)
+int volume_record(const struct volumes *vs, const struct volume *v, struct err *e)
 {
 	_cleanup_(mem_free) char *path = str_printf("%s/%s/" RECORD, vs->dir, v->name);
 	_cleanup_(buf_free) struct buf b = BUF_INIT(0);
@@ -90,9 +90,12 @@ static int record_write(const struct volumes *vs, const struct volume *v, struct
 	json_begin_object(&w);
 	json_member_i64(&w, "v", RECORD_VERSION);
 	json_member_str(&w, "name", v->name);
-	json_member_str(&w, "driver", "local");
+	json_member_str(&w, "driver", v->driver);
 	json_member_i64(&w, "created", v->created);
 	json_member_bool(&w, "anonymous", v->anonymous);
+	json_member_bool(&w, "made", v->made);
+	if (v->project)
+		json_member_i64(&w, "project", v->project);
 	json_key(&w, "labels");
 	json_strv(&w, v->labels);
 	json_key(&w, "options");
@@ -103,13 +106,30 @@ static int record_write(const struct volumes *vs, const struct volume *v, struct
 	return state_write(AT_FDCWD, path, buf_text(&b), b.len, e);
 }
 
+/* Options that were taken once are not refused later: then it is a folder. */
+static void settle_mounts(struct volume *v)
+{
+	_cleanup_(volume_options_free) struct volume_options_local o = { 0 };
+
+	v->mounts = volume_is_local(v) && volume_options_parse(v->options, &o, NULL) == 0 && o.type;
+}
+
 static int record_parse(yyjson_val *root, struct volume *v, struct err *e)
 {
+	int64_t project = 0;
 	int rc = json_get_i64(root, "created", &v->created, e);
 
+	rc = rc < 0 ? rc : json_get_copy(root, "driver", &v->driver, e);
+	rc = rc < 0 ? rc : json_get_bool(root, "made", &v->made, e);
+	rc = rc < 0 ? rc : json_get_i64(root, "project", &project, e);
+	v->project = (uint32_t)project;
 	rc = rc < 0 ? rc : json_get_bool(root, "anonymous", &v->anonymous, e);
 	rc = rc < 0 ? rc : json_get_strv(root, "labels", &v->labels, e);
-	return rc < 0 ? rc : json_get_strv(root, "options", &v->options, e);
+	rc = rc < 0 ? rc : json_get_strv(root, "options", &v->options, e);
+	if (rc == 0 && !volume_is_local(v) && str_set(&v->mountpoint, "") < 0)
+		rc = err_set(e, ENOMEM, "out of memory");
+	settle_mounts(v);
+	return rc;
 }
 
 static int volume_new(const struct volumes *vs, const char *name, struct volume **ret_volume,
@@ -118,10 +138,12 @@ static int volume_new(const struct volumes *vs, const char *name, struct volume 
 	_cleanup_(volume_free) struct volume *v = calloc(1, sizeof(*v));
 
 	if (v) {
+		list_init(&v->jobs);
 		v->name = str_dup(name);
+		v->driver = str_dup(VOLUME_LOCAL);
 		v->mountpoint = str_printf("%s/%s/" VOLUME_DATA, vs->dir, name);
 	}
-	if (!v || !v->name || !v->mountpoint)
+	if (!v || !v->name || !v->driver || !v->mountpoint)
 		return err_set(e, ENOMEM, "out of memory");
 	*ret_volume = take_ptr(v);
 	return 0;
@@ -205,10 +227,14 @@ static int to_trash(const struct volumes *vs, const char *name, struct err *e)
 		to = str_printf("%s/%lld.%.64s", trash, (long long)clock_mono_ns(), name);
 	if (!from || !to)
 		return err_set(e, ENOMEM, "out of memory");
-	rc = dir_make(AT_FDCWD, trash, 0700, e);
+	do
+		rc = dir_make(AT_FDCWD, trash, 0700, e);
+	while (rc == -ENOSPC && reserve_give(AT_FDCWD, trash));
 	if (rc < 0)
 		return rc;
-	rc = rename(from, to) < 0 ? errno : 0;
+	do
+		rc = rename(from, to) < 0 ? errno : 0;
+	while (rc == ENOSPC && reserve_give(AT_FDCWD, trash));
 	if (rc && access(from, F_OK) == 0) /* a folder that is gone already is fine */
 		return err_errno(e, rc, "cannot remove the volume %s", name);
 	return dir_sync(AT_FDCWD, vs->dir, e);
@@ -252,7 +278,7 @@ static int adopt_orphan(struct volumes *vs, int dirfd, struct volume *v, bool *r
 		v->created = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
 	log_warn("volume %s had no readable record: its content is kept, its labels are lost",
 		 v->name);
-	return record_write(vs, v, e);
+	return volume_record(vs, v, e);
 }
 
 static int load_volume(struct volumes *vs, int dirfd, const char *name, struct err *e)
@@ -328,9 +354,12 @@ void volumes_free(struct volumes *vs)
 {
 	if (!vs)
 		return;
+	vs->ending = true;
 	worker_cancel(&vs->sweeper);
-	for (size_t i = 0; i < vs->n; i++)
+	for (size_t i = 0; i < vs->n; i++) {
+		volume_jobs_gone(vs->list[i], NULL);
 		volume_free(vs->list[i]);
+	}
 	free(vs->list);
 	map_free(&vs->by_name);
 	free(vs->dir);
@@ -340,23 +369,57 @@ void volumes_free(struct volumes *vs)
 /* --- operations
  * ----------------------------------------------------------------------------------- */
 
-static int check_want(const struct volume_want *w, struct err *e)
+bool volume_is_local(const struct volume *v)
 {
-	if (!str_empty(w->driver) && !str_eq(w->driver, "local"))
-		return err_set(e, ENOENT,
-			       "error looking up volume plugin %.64s: plugin \"%.64s\" not found",
-			       w->driver, w->driver);
-	if (w->options && *w->options)
-		return err_set(e, EOPNOTSUPP,
-			       "volume option \"%.80s\": the local driver takes no options in "
-			       "this version",
-			       *w->options);
-	return 0;
+	return !v->driver || str_eq(v->driver, VOLUME_LOCAL);
+}
+
+void volumes_set_plugins(struct volumes *vs, struct plugins *plugins)
+{
+	vs->plugins = plugins;
+}
+
+static bool is_local(const char *driver)
+{
+	return str_empty(driver) || str_eq(driver, VOLUME_LOCAL);
+}
+
+static int check_driver(const struct volumes *vs, const char *driver, struct err *e)
+{
+	if (vs->plugins && plugin_find(vs->plugins, driver, e) == 0)
+		return 0;
+	return err_set(e, ENOENT,
+		       "error looking up volume plugin %.64s: plugin \"%.64s\" not found", driver,
+		       driver);
+}
+
+static int check_type(const char *type, struct err *e)
+{
+	_cleanup_(mem_free) char *known = NULL;
+	int rc = file_read(AT_FDCWD, "/proc/filesystems", 64 << 10, &known, NULL, e);
+
+	return rc < 0 ? rc : volume_type_check(type, known, e);
+}
+
+static int check_options(const struct volumes *vs, const struct volume_want *w,
+			 struct volume_options_local *o, struct err *e)
+{
+	int rc = volume_options_parse(w->options, o, e);
+
+	if (rc == 0 && o->type && !o->bind)
+		rc = check_type(o->type, e);
+	if (rc == 0 && o->size > 0) {
+		_cleanup_(fd_close) int fd =
+			open(vs->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		rc = fd < 0 ? err_errno(e, errno, "cannot open %s", vs->dir) : quota_check(fd, e);
+	}
+	return rc;
 }
 
 /* The folder with its empty _data, durably; what a cut off creation left there is in the way
  * only until the next start. */
-static int make_folder(const struct volumes *vs, const char *name, struct err *e)
+static int make_folder(const struct volumes *vs, const char *name, bool local, struct err *e)
 {
 	_cleanup_(mem_free) char *folder = volume_folder(vs, name), *data = NULL;
 	int rc;
@@ -367,7 +430,7 @@ static int make_folder(const struct volumes *vs, const char *name, struct err *e
 		return err_set(e, ENOMEM, "out of memory");
 	if (mkdir(folder, 0701) < 0)
 		return err_errno(e, errno, "cannot create the volume %s", name);
-	if (mkdir(data, 0755) < 0 || chmod(data, 0755) < 0)
+	if (local && (mkdir(data, 0755) < 0 || chmod(data, 0755) < 0))
 		return err_errno(e, errno, "cannot create the volume %s", name);
 	rc = dir_sync(AT_FDCWD, folder, e);
 	return rc < 0 ? rc : dir_sync(AT_FDCWD, vs->dir, e);
@@ -377,44 +440,79 @@ static int fill_in(struct volume *v, const struct volume_want *w, bool anonymous
 {
 	v->created = clock_real_ns();
 	v->anonymous = anonymous;
-	if (w->labels) {
+	if (w->labels)
 		v->labels = strv_copy(w->labels);
-		if (!v->labels)
-			return err_set(e, ENOMEM, "out of memory");
-	}
+	if (w->options)
+		v->options = strv_copy(w->options);
+	if ((w->labels && !v->labels) || (w->options && !v->options))
+		return err_set(e, ENOMEM, "out of memory");
+	if (!is_local(w->driver) &&
+	    (str_set(&v->driver, w->driver) < 0 || str_set(&v->mountpoint, "") < 0))
+		return err_set(e, ENOMEM, "out of memory");
+	settle_mounts(v);
 	if (anonymous && strv_add(&v->labels, "com.docker.volume.anonymous=") < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	return 0;
 }
 
-int volume_create(struct volumes *vs, const struct volume_want *w, const struct volume **ret_volume,
-		  struct err *e)
+/* A number that no other volume has; what is in the trash still counts for its own. */
+static int new_project(const struct volumes *vs, uint32_t *ret, struct err *e)
 {
-	_cleanup_(volume_free) struct volume *v = NULL;
-	char id[ID_LEN + 1];
-	const char *name = w->name;
-	int rc = check_want(w, e);
+	for (int tries = 0; tries < 100; tries++) {
+		uint32_t id;
+		bool taken = false;
 
-	if (rc == 0 && str_empty(name)) {
-		rc = id_new(id, e);
-		name = id;
-	} else if (rc == 0) {
-		rc = volume_name_check(name, e);
-	}
-	if (rc < 0)
-		return rc;
-	if (map_has(&vs->by_name, name)) {
-		*ret_volume = map_get(&vs->by_name, name);
+		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+			return err_errno(e, errno, "no random number");
+		id = (id & 0x3fffffff) | 0x40000000; /* small ones are other people's */
+		for (size_t i = 0; i < vs->n; i++)
+			taken |= vs->list[i]->project == id;
+		if (taken)
+			continue;
+		*ret = id;
 		return 0;
 	}
-	rc = volume_new(vs, name, &v, e);
+	return err_set(e, EAGAIN, "no free number for the volume's quota");
+}
+
+static int limit_size(const struct volumes *vs, struct volume *v, uint64_t size, struct err *e)
+{
+	_cleanup_(fd_close) int fd =
+		open(v->mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int rc = fd < 0 ? err_errno(e, errno, "cannot open the volume %s", v->name)
+			: new_project(vs, &v->project, e);
+
+	return rc < 0 ? rc : quota_set(fd, v->project, size, e);
+}
+
+static int give_existing(struct volume *v, const struct volume_want *w,
+			 const struct volume **ret_volume, struct err *e)
+{
+	if (!str_empty(w->driver) && !str_eq(w->driver, v->driver))
+		return err_set(e, EEXIST,
+			       "a volume named %s already exists with the %.64s driver: choose "
+			       "another name",
+			       v->name, v->driver);
+	*ret_volume = v;
+	return 0;
+}
+
+static int make_volume(struct volumes *vs, const struct volume_want *w, const char *name,
+		       uint64_t size, struct volume **ret_volume, struct err *e)
+{
+	_cleanup_(volume_free) struct volume *v = NULL;
+	int rc = volume_new(vs, name, &v, e);
+
 	if (rc == 0)
-		rc = fill_in(v, w, name == id, e);
+		rc = fill_in(v, w, str_empty(w->name), e);
 	if (rc == 0)
-		rc = make_folder(vs, name, e);
+		rc = make_folder(vs, name, volume_is_local(v), e);
 	if (rc < 0)
 		return rc;
-	rc = record_write(vs, v, e);
+	if (size > 0)
+		rc = limit_size(vs, v, size, e);
+	if (rc == 0)
+		rc = volume_record(vs, v, e);
 	if (rc == 0)
 		rc = volume_index(vs, v, e);
 	if (rc < 0) {
@@ -425,13 +523,64 @@ int volume_create(struct volumes *vs, const struct volume_want *w, const struct 
 	return 0;
 }
 
+int volume_create(struct volumes *vs, const struct volume_want *w, const struct volume **ret_volume,
+		  struct err *e)
+{
+	_cleanup_(volume_options_free) struct volume_options_local o = { 0 };
+	struct volume *v = NULL;
+	char id[ID_LEN + 1];
+	const char *name = w->name;
+	int rc;
+
+	if (str_empty(name)) {
+		rc = id_new(id, e);
+		name = id;
+	} else {
+		rc = volume_name_check(name, e);
+	}
+	if (rc < 0)
+		return rc;
+	if (map_has(&vs->by_name, name))
+		return give_existing(map_get(&vs->by_name, name), w, ret_volume, e);
+	rc = is_local(w->driver) ? check_options(vs, w, &o, e) : check_driver(vs, w->driver, e);
+	if (rc < 0)
+		return rc == -ENOENT ? rc : err_wrap(e, "create %.255s", name);
+	rc = make_volume(vs, w, name, o.size, &v, e);
+	if (rc == 0)
+		*ret_volume = v;
+	return rc;
+}
+
+int volume_adopt(struct volumes *vs, const char *name, const char *driver,
+		 const struct volume **ret_volume, struct err *e)
+{
+	const struct volume_want want = { .name = name, .driver = driver };
+	struct volume *v = NULL;
+	int rc = volume_create(vs, &want, ret_volume, e);
+
+	if (rc < 0)
+		return rc;
+	v = map_get(&vs->by_name, name);
+	v->made = true;
+	return volume_record(vs, v, e);
+}
+
+struct volume *volume_find(const struct volumes *vs, const char *name, struct err *e)
+{
+	struct volume *v = map_get(&vs->by_name, name);
+
+	if (!v)
+		err_set(e, ENOENT, "get %.255s: no such volume", name);
+	return v;
+}
+
 int volume_get(const struct volumes *vs, const char *name, const struct volume **ret_volume,
 	       struct err *e)
 {
-	const struct volume *v = map_get(&vs->by_name, name);
+	const struct volume *v = volume_find(vs, name, e);
 
 	if (!v)
-		return err_set(e, ENOENT, "get %.255s: no such volume", name);
+		return -ENOENT;
 	*ret_volume = v;
 	return 0;
 }
@@ -446,39 +595,51 @@ const struct volume *volumes_at(const struct volumes *vs, size_t i)
 	return vs->list[i];
 }
 
-int volume_remove(struct volumes *vs, const char *name, unsigned int users, const char *users_text,
-		  struct err *e)
+/* What the volume's options mounted is taken off before its folder goes anywhere. */
+static int unmount_rest(const struct volume *v, struct err *e)
 {
-	struct volume *v = map_get(&vs->by_name, name);
-	size_t i = 0;
-	int rc;
+	if (!v->mounts || mount_is_point(AT_FDCWD, v->mountpoint) != 1)
+		return 0;
+	return mount_detach(v->mountpoint, UMOUNT_DETACH, e);
+}
 
-	if (!v)
-		return err_set(e, ENOENT, "get %.255s: no such volume", name);
-	if (users > 0 && users_text)
-		return err_set(e, EBUSY, "remove %s: volume is in use - %s", v->name, users_text);
-	if (users > 0)
-		return err_set(e, EBUSY, "remove %s: volume is in use by %u containers", v->name,
-			       users);
-	rc = to_trash(vs, v->name, e);
+int volume_forget(struct volumes *vs, struct volume *v, struct volume_job *job, struct err *e)
+{
+	size_t i = 0;
+	int rc = unmount_rest(v, e);
+
+	if (rc == 0)
+		rc = to_trash(vs, v->name, e);
 	if (rc < 0)
 		return rc;
+	if (v->project) {
+		_cleanup_(fd_close) int fd = open(vs->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		quota_clear(fd, v->project);
+	}
 	while (vs->list[i] != v)
 		i++;
 	memmove(&vs->list[i], &vs->list[i + 1], (--vs->n - i) * sizeof(*vs->list));
 	(void)map_remove(&vs->by_name, v->name);
+	volume_jobs_gone(v, job);
 	volume_free(v);
 	sweep(vs);
 	return 0;
 }
 
-int volume_open(const struct volumes *vs, const char *name, struct err *e)
+int volume_remove(struct volumes *vs, const char *name, unsigned int users, const char *users_text,
+		  struct err *e)
 {
-	const struct volume *v = map_get(&vs->by_name, name);
-	int fd;
+	struct volume *v = volume_find(vs, name, e);
 
 	if (!v)
-		return err_set(e, ENOENT, "get %.255s: no such volume", name);
-	fd = open(v->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? err_errno(e, errno, "cannot open the volume %s", v->name) : fd;
+		return -ENOENT;
+	if (users > 0 && users_text)
+		return err_set(e, EBUSY, "remove %s: volume is in use - %s", v->name, users_text);
+	if (users > 0)
+		return err_set(e, EBUSY, "remove %s: volume is in use by %u containers", v->name,
+			       users);
+	if (!list_empty(&v->jobs) || v->users)
+		return err_set(e, EBUSY, "remove %s: volume is in use", v->name);
+	return volume_forget(vs, v, NULL, e);
 }

@@ -17,6 +17,7 @@
 
 #include "init/base/copy.h"
 #include "engine/volume/inside.h"
+#include "engine/volume/options.h"
 #include "engine/worker/sandbox.h"
 #include "engine/worker/worker.h"
 #include "init/base/file.h"
@@ -26,7 +27,10 @@
 
 #define CAP(c) (UINT64_C(1) << CAP_##c)
 
-enum { LAYERS_MAX = 500 /* overlayfs' own limit */ };
+enum {
+	LAYERS_MAX = 500, /* overlayfs' own limit */
+	MOUNT_PRIVATE = 1 << 18, /* MS_PRIVATE */
+};
 
 /* --- copy
  * ----------------------------------------------------------------------------------------- */
@@ -49,10 +53,10 @@ static int unmark(int folder, struct err *e)
 	return dir_sync(folder, ".", e);
 }
 
-static int copy_marked(int folder, int src, struct err *e)
+static int copy_marked(int folder, const char *data, int src, struct err *e)
 {
 	_cleanup_(fd_close) int dst =
-		openat(folder, VOLUME_DATA, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		openat(folder, data, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int rc;
 
 	if (dst < 0)
@@ -74,7 +78,8 @@ static int find_source(int image_root, const char *path)
 	return fd == -ENOTDIR ? -ENOENT : fd;
 }
 
-int volume_do_copy(const char *folder, int image_root, const char *path, struct err *e)
+int volume_do_copy(const char *folder, const char *data, int image_root, const char *path,
+		   struct err *e)
 {
 	_cleanup_(fd_close) int src = find_source(image_root, path), dir = -1;
 
@@ -85,7 +90,7 @@ int volume_do_copy(const char *folder, int image_root, const char *path, struct 
 	dir = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return err_errno(e, errno, "cannot open %s", folder);
-	return copy_marked(dir, src, e);
+	return copy_marked(dir, data, src, e);
 }
 
 /* A descriptor of the image's whole tree. `layers`: lowest first, each an absolute path. */
@@ -121,10 +126,11 @@ static int run_copy(yyjson_val *request, struct err *e)
 	};
 	_cleanup_(strv_free) char **layers = NULL;
 	_cleanup_(fd_close) int root = -1;
-	const char *folder, *path;
+	const char *folder, *path, *data = VOLUME_DATA;
 	int rc;
 
 	rc = json_need_text(request, "folder", &folder, e);
+	rc = rc < 0 ? rc : json_get_text(request, "data", &data, e);
 	rc = rc < 0 ? rc : json_need_text(request, "path", &path, e);
 	rc = rc < 0 ? rc : json_get_strv(request, "layers", &layers, e);
 	if (rc < 0)
@@ -133,7 +139,7 @@ static int run_copy(yyjson_val *request, struct err *e)
 	if (root < 0)
 		return root;
 	rc = worker_sandbox_apply(&bounds, e);
-	return rc < 0 ? rc : volume_do_copy(folder, root, path, e);
+	return rc < 0 ? rc : volume_do_copy(folder, data, root, path, e);
 }
 
 /* --- remove
@@ -160,6 +166,58 @@ static int run_remove(yyjson_val *request, struct err *e)
 	return rc < 0 ? rc : dir_each(AT_FDCWD, path, VOLUMES_MAX, remove_entry, NULL, e);
 }
 
+/* --- mount
+ * ---------------------------------------------------------------------------------------- */
+
+/* A copy of what is at a path of the machine. */
+static int open_bind(const struct volume_options_local *o, struct err *e)
+{
+	_cleanup_(fd_close) int from = open(o->device, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(fd_close) int fd = -1;
+	int rc;
+
+	if (from < 0)
+		return err_errno(e, errno, "%.200s", o->device);
+	fd = mount_clone(from, o->recursive, e);
+	if (fd < 0)
+		return fd;
+	rc = mount_attrs(fd, o->attrs, 0, MOUNT_PRIVATE, o->recursive, e);
+	return rc < 0 ? rc : take_fd(fd);
+}
+
+int volume_do_mount(const char *target, char *const *options, struct err *e)
+{
+	_cleanup_(volume_options_free) struct volume_options_local o = { 0 };
+	_cleanup_(fd_close) int fd = -1, at = -1;
+	int rc = volume_options_parse(options, &o, e);
+
+	if (rc < 0)
+		return rc;
+	at = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (at < 0)
+		return err_errno(e, errno, "%.200s", target);
+	fd = o.bind ? open_bind(&o, e)
+		    : mount_new(o.type, o.device, (const char *const *)o.data, o.attrs, e);
+	return fd < 0 ? fd : mount_attach(fd, at, e);
+}
+
+/* No sandbox: a mount is all it does, and the machine is to see it. */
+static int run_mount(yyjson_val *request, struct err *e)
+{
+	_cleanup_(strv_free) char **options = NULL;
+	const char *target;
+	int rc = json_need_text(request, "target", &target, e);
+
+	rc = rc < 0 ? rc : json_get_strv(request, "options", &options, e);
+	if (rc == 0)
+		rc = volume_do_mount(target, options, e);
+	return rc < 0 ? err_wrap(e,
+				 "error while mounting volume '%.200s': failed to mount local "
+				 "volume",
+				 target)
+		      : 0;
+}
+
 static int run(struct worker_call *call, struct err *e)
 {
 	const char *op;
@@ -172,6 +230,8 @@ static int run(struct worker_call *call, struct err *e)
 		return run_copy(call->request, e);
 	if (str_eq(op, VOLUME_OP_REMOVE))
 		return run_remove(call->request, e);
+	if (str_eq(op, VOLUME_OP_MOUNT))
+		return run_mount(call->request, e);
 	return err_set(e, EINVAL, "the volume worker has no job \"%.32s\"", op);
 }
 

@@ -33,7 +33,8 @@ enum {
 	WORKER_CALLS_FILES = 2, /* open, make, rename, remove, change files */
 	WORKER_CALLS_NET = 4, /* sockets of the inet families, polling */
 	WORKER_CALLS_OWNERS = 8, /* chown, mknod, setxattr: what an unpacked archive needs */
-	WORKER_CALLS_LOOK = 16 /* open and stat alone: what the resolver of names needs */
+	WORKER_CALLS_LOOK = 16, /* open and stat alone: what the resolver of names needs */
+	WORKER_CALLS_SERVE = 32 /* accept connections on sockets that it was given */
 };
 
 struct worker_sandbox {

@@ -135,6 +135,7 @@ static const struct {
 	{ WORKER_CALLS_OWNERS, "fremovexattr" },
 	{ WORKER_CALLS_OWNERS, "lremovexattr" },
 	/* network; socket(2) itself is below */
+	{ WORKER_CALLS_SERVE, "accept4" },
 	{ WORKER_CALLS_NET, "connect" },
 	{ WORKER_CALLS_NET, "bind" },
 	{ WORKER_CALLS_NET, "getsockname" },

@@ -223,6 +223,8 @@ int dir_make(int dirfd, const char *path, mode_t mode, struct err *e)
 
 	if (str_copy(prefix, sizeof(prefix), path) < 0)
 		return err_set(e, ENAMETOOLONG, "the path is too long: %.64s...", path);
+	if (mkdirat(dirfd, path, mode) == 0) /* mostly the parents are there */
+		return 0;
 	for (char *p = prefix + strspn(prefix, "/");; *p++ = '/') {
 		int code;
 

@@ -41,6 +41,12 @@ int dir_sync(int dirfd, const char *path, struct err *e);
 int dir_make(int dirfd, const char *path, mode_t mode, struct err *e);
 /* Removes a file or a whole tree, never following symlinks nor crossing mounts; absent is fine. */
 int tree_remove(int dirfd, const char *path, struct err *e);
+/* The same for a directory, within bounds: -E2BIG, with some of it removed, when it holds more. */
+struct tree_budget {
+	size_t entries;
+	uint64_t bytes; /* on disk */
+};
+int tree_remove_some(int dirfd, const char *path, struct tree_budget budget, struct err *e);
 /* Calls fn for each entry but . and .., in byte order of the names, at most `max` entries
  * (-E2BIG). fn returns 0 or an error that ends the walk. */
 int dir_each(int dirfd, const char *path, size_t max,

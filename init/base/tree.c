@@ -1,7 +1,8 @@
 /*
  * Removal of a directory tree that may be hostile: any depth, any names, changed while we work.
  *
- * Works with two descriptors and a stack of directory identities on the heap: down by
+ * tree_remove_some() is the same within a budget, for a caller that must not be held up. Works with
+ * two descriptors and a stack of directory identities on the heap: down by
  * openat2(RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV), up by ".." that must be the directory we came
  * from. So depth costs memory, not descriptors or stack, and no rename makes us leave the tree.
  * Called for removed containers, layers, volumes and temporary folders.
@@ -30,6 +31,7 @@ struct walk {
 	struct level *levels;
 	size_t depth, cap;
 	int fd; /* the directory at the top of the stack */
+	struct tree_budget *budget; /* NULL: no limit */
 };
 
 static void walk_free(struct walk *w)
@@ -97,6 +99,25 @@ static int enter(struct walk *w, int dir, const char *name, struct err *e)
 	return push(w, fd, name, e);
 }
 
+/* Takes one entry, and the blocks of a file, from the budget; -E2BIG when it has no room. */
+static int spend(struct walk *w, const char *name, bool is_dir, struct err *e)
+{
+	struct tree_budget *b = w->budget;
+	struct stat st;
+	uint64_t bytes;
+
+	if (!b)
+		return 0;
+	if (is_dir || fstatat(w->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		st.st_blocks = 0;
+	bytes = (uint64_t)st.st_blocks * 512;
+	if (b->entries == 0 || b->bytes < bytes)
+		return err_set(e, E2BIG, "more to remove than fits the budget");
+	b->entries--;
+	b->bytes -= bytes;
+	return 0;
+}
+
 /* Removes what is no directory; 1 when it went down into a directory, 0 when nothing is left. */
 static int clear_level(struct walk *w, struct err *e)
 {
@@ -115,7 +136,8 @@ static int clear_level(struct walk *w, struct err *e)
 
 		if (str_eq(name, ".") || str_eq(name, ".."))
 			continue;
-		if (entry->d_type != DT_DIR && unlinkat(w->fd, name, 0) == 0)
+		r = spend(w, name, entry->d_type == DT_DIR, e);
+		if (r < 0 || (entry->d_type != DT_DIR && unlinkat(w->fd, name, 0) == 0))
 			continue;
 		if (entry->d_type == DT_DIR || errno == EISDIR)
 			r = enter(w, fd, name, e);
@@ -165,10 +187,10 @@ static int empty_tree(struct walk *w, struct err *e)
 	}
 }
 
-static int remove_dir(int dirfd, const char *path, struct err *e)
+static int remove_dir(int dirfd, const char *path, struct tree_budget *budget, struct err *e)
 {
 	for (int pass = 0; pass < PASSES_MAX; pass++) {
-		_cleanup_(walk_free) struct walk w = { .fd = -1 };
+		_cleanup_(walk_free) struct walk w = { .fd = -1, .budget = budget };
 		int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r;
 
 		if (fd < 0)
@@ -186,11 +208,21 @@ static int remove_dir(int dirfd, const char *path, struct err *e)
 	return err_set(e, ENOTEMPTY, "%s is filled faster than it can be removed", path);
 }
 
-int tree_remove(int dirfd, const char *path, struct err *e)
+static int remove_any(int dirfd, const char *path, struct tree_budget *budget, struct err *e)
 {
 	if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno == EISDIR)
-		return remove_dir(dirfd, path, e);
+		return remove_dir(dirfd, path, budget, e);
 	return err_errno(e, errno, "cannot remove %s", path);
+}
+
+int tree_remove(int dirfd, const char *path, struct err *e)
+{
+	return remove_any(dirfd, path, NULL, e);
+}
+
+int tree_remove_some(int dirfd, const char *path, struct tree_budget budget, struct err *e)
+{
+	return remove_any(dirfd, path, &budget, e);
 }

@@ -27,9 +27,11 @@ enum {
 	SB_MAGIC = 0x38,
 	SB_STATE = 0x3a,
 	SB_INCOMPAT = 0x60,
+	SB_RO_COMPAT = 0x64,
 	SB_LABEL = 0x78,
 	SB_BLOCKS_HI = 0x150,
 	SB_ERROR_COUNT = 0x194,
+	SB_PROJECT_QUOTA_INODE = 0x26c,
 	/* their values */
 	EXT_MAGIC = 0xef53,
 	STATE_VALID = 1,
@@ -37,6 +39,8 @@ enum {
 	INCOMPAT_RECOVER = 0x4,
 	INCOMPAT_JOURNAL_DEV = 0x8,
 	INCOMPAT_64BIT = 0x80,
+	RO_COMPAT_QUOTA = 0x100,
+	RO_COMPAT_PROJECT = 0x2000,
 };
 
 static uint16_t le16(const unsigned char *p)
@@ -106,6 +110,9 @@ static bool probe_ext(const unsigned char *head, size_t len, struct disk *d)
 	d->label[DISK_LABEL_MAX - 1] = '\0';
 	d->fs_clean = le16(sb + SB_STATE) == STATE_VALID && !(incompat & INCOMPAT_RECOVER) &&
 		      le32(sb + SB_ERROR_COUNT) == 0;
+	d->fs_quota = (le32(sb + SB_RO_COMPAT) & (RO_COMPAT_QUOTA | RO_COMPAT_PROJECT)) ==
+			      (RO_COMPAT_QUOTA | RO_COMPAT_PROJECT) &&
+		      le32(sb + SB_PROJECT_QUOTA_INODE) != 0;
 	d->what = "an ext4 file system";
 	d->content = str_eq(d->label, DISK_LABEL) ? DISK_DATA : DISK_FOREIGN;
 	return true;

@@ -43,6 +43,7 @@ struct disk {
 	char label[DISK_LABEL_MAX]; /* of ext4, else "" */
 	uint64_t fs_size; /* of ext4, bytes */
 	bool fs_clean; /* of ext4: unmounted in order, no errors, no journal to replay */
+	bool fs_quota; /* of ext4: has quota by project, which limits the size of volumes */
 };
 
 /* Looks at the first and last MiB of an open device or image file of `size` bytes; fills content

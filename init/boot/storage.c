@@ -142,21 +142,25 @@ static int run(const char *const *argv, int timeout_ms, char **ret_output)
 
 static int make_file_system(const char *device)
 {
-	const char *argv[] = { "/sbin/mke2fs",
-			       "-q",
-			       "-F",
-			       "-t",
-			       "ext4",
-			       "-b",
-			       "4096",
-			       "-m",
-			       "1",
-			       "-L",
-			       DISK_LABEL,
-			       "-E",
-			       "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
-			       device,
-			       NULL };
+	const char *argv[] = {
+		"/sbin/mke2fs",
+		"-q",
+		"-F",
+		"-t",
+		"ext4",
+		"-b",
+		"4096",
+		"-m",
+		"1",
+		"-L",
+		DISK_LABEL,
+		"-O", /* project quota: volumes with a size */
+		"quota,project",
+		"-E",
+		"lazy_itable_init=1,lazy_journal_init=1,nodiscard,quotatype=prjquota",
+		device,
+		NULL
+	};
 	int status;
 
 	log_notice("making a file system on the blank disk %s", device);
@@ -211,9 +215,11 @@ static void tell_repair(const char *device, const char *text, struct report *rep
 
 /* --- mounting --- */
 
-static int mount_ext4(const char *device, bool read_only, bool replay, struct err *e)
+/* What has quota by project gets its limits in force by the option alone; what has none is refused
+ * with it. */
+static int mount_ext4(const char *device, bool read_only, bool replay, bool quota, struct err *e)
 {
-	const char *options[] = { "errors=remount-ro", replay ? NULL : "norecovery", NULL };
+	const char *options[] = { "errors=remount-ro", quota ? "prjquota" : NULL, NULL };
 	uint64_t attrs = VAR_ATTRS | (read_only ? MOUNT_ATTR_RDONLY : 0);
 	const char *ro[] = { "ro", replay ? NULL : "norecovery", NULL };
 
@@ -232,7 +238,8 @@ static int mount_damaged(const char *device, struct report *report, struct stora
 {
 	struct err e = { 0 };
 
-	if (mount_ext4(device, true, true, NULL) < 0 && mount_ext4(device, true, false, &e) < 0) {
+	if (mount_ext4(device, true, true, false, NULL) < 0 &&
+	    mount_ext4(device, true, false, false, &e) < 0) {
 		report_warn(report, "data",
 			    "the data disk %s cannot be mounted (%s); it is left as it is, /var is "
 			    "in memory",
@@ -275,15 +282,16 @@ static void grow(const struct disk *d, const char *device)
 static enum fsck_result check_and_mount(const struct disk *d, struct storage *s, char **ret_report)
 {
 	enum fsck_result check = FSCK_OK;
+	bool quota = s->fresh || d->fs_quota;
 	struct err e = { 0 };
 
 	if (!s->fresh && !d->fs_clean)
 		check = check_file_system(s->device, ret_report);
-	if (check == FSCK_FAILED || mount_ext4(s->device, false, true, &e) == 0)
+	if (check == FSCK_FAILED || mount_ext4(s->device, false, true, quota, &e) == 0)
 		return check;
 	log_warn("%s", err_text(&e));
 	check = check_file_system(s->device, ret_report);
-	if (check == FSCK_FAILED || mount_ext4(s->device, false, true, NULL) == 0)
+	if (check == FSCK_FAILED || mount_ext4(s->device, false, true, quota, NULL) == 0)
 		return check;
 	return FSCK_FAILED;
 }

@@ -1,9 +1,10 @@
 """QEMU's command line for a machine. Data in, list of words out; nothing is started here.
 
 `spec` is the machine's record (machine.py): machine, accel, memory, cpus, disks, forwards, api_port, pki, net,
-append, extra, no_reboot, foreground, tsc_khz (of the host, when the guest is to be told).
+disk_log, append, extra, no_reboot, foreground, tsc_khz (of the host, when the guest is to be told).
 """
 
+import json
 import os
 
 # microvm has no bus: its virtio devices are of the mmio kind.
@@ -27,11 +28,20 @@ def _kernel(spec):
             "-append", f"{append} {spec['append']}".strip()]
 
 
+def _logged(path, log):
+    """A disk whose writes are recorded. The log's own header is up to date after each of them."""
+    file = {"driver": "file", "filename": path}
+    return ["-blockdev", json.dumps({
+        "node-name": "disk0", "driver": "blklogwrites", "log-sector-size": 512, "log-super-update-interval": 1,
+        "file": {"driver": "raw", "file": file}, "log": {"driver": "file", "filename": log}})]
+
+
 def _disks(spec):
     words = []
     for number, path in enumerate(spec["disks"]):
-        words += ["-drive", f"if=none,id=disk{number},format=raw,cache=writeback,discard=unmap,"
-                            f"file={path.replace(',', ',,')}",
+        words += [*(_logged(path, spec["disk_log"]) if number == 0 and spec["disk_log"] else
+                    ["-drive", f"if=none,id=disk{number},format=raw,cache=writeback,discard=unmap,"
+                               f"file={path.replace(',', ',,')}"]),
                   "-device", f"virtio-blk{SUFFIX[spec['machine']]},drive=disk{number}"]
     return words
 

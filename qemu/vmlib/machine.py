@@ -87,6 +87,8 @@ class Machine:
             spec["disks"].insert(0, self.path("data.img"))
         for disk in spec["disks"]:
             self._disk(disk, spec["disk_size"])
+        if spec["disk_log"]:
+            self._empty(spec["disk_log"])
         if spec["pki"] and not os.path.exists(os.path.join(spec["pki"], "cert.pem")):
             raise VmError(f"no certificates in {spec['pki']}; 'make pki' makes them, --no-pki goes without")
         self.spec = spec
@@ -109,6 +111,14 @@ class Machine:
         run = subprocess.run(["truncate", "-s", size, path], stderr=subprocess.PIPE, text=True, check=False)
         if run.returncode != 0:
             raise VmError(f"disk {path}: {run.stderr.strip()}")
+
+    @staticmethod
+    def _empty(path):
+        try:
+            with open(path, "wb"):
+                pass
+        except OSError as error:
+            raise VmError(f"--disk-log {path}: {error.strerror}") from None
 
     def _find_ports(self):
         spec = self.spec

@@ -6,7 +6,8 @@
  * prints the median in microseconds. WHAT: unshare (the command `unshare -mpnuif --mount-proc
  * busybox true`), enter (fork, setns into a running container's namespaces, execve),
  * run (create, start, wait, delete; network none), port (the same with bridge and a published
- * port), exec (create, start and read to its end), list (all containers).
+ * port), exec (create, start and read to its end), list (all containers), network (create and
+ * remove one).
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -196,6 +197,14 @@ static void list(struct http *h, const char *image, const char *id)
 	need(h, "GET", "/containers/json?all=1", "", 200, NULL);
 }
 
+static void network(struct http *h, const char *image, const char *id)
+{
+	(void)image;
+	(void)id;
+	need(h, "POST", "/networks/create", "{\"Name\":\"bench-network\"}", 201, NULL);
+	need(h, "DELETE", "/networks/bench-network", "", 204, NULL);
+}
+
 static void finish(pid_t child)
 {
 	int status;
@@ -269,6 +278,7 @@ static const struct {
 	{ "port", port, false },
 	{ "exec", exec, true },
 	{ "list", list, false },
+	{ "network", network, false },
 };
 
 static int by_value(const void *a, const void *b)

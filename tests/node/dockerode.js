@@ -95,7 +95,8 @@ test("create with options that are seen in inspect; callbacks work as promises d
 	assert.deepEqual([have.Config.WorkingDir, have.Config.Labels.x, have.HostConfig.Memory, have.Mounts[0].Name], ["/tmp", "y", 64 << 20, "node-data"]);
 	await container.start();
 	const run = (await container.inspect()).NetworkSettings;
-	assert.deepEqual(run.Ports["80/tcp"], [{ HostIp: "0.0.0.0", HostPort: "8081" }]);
+	assert.deepEqual(run.Ports["80/tcp"], [{ HostIp: "0.0.0.0", HostPort: "8081" },
+		{ HostIp: "::", HostPort: "8081" }]);
 	await container.remove({ force: true, v: true });
 	await docker.getVolume("node-data").remove();
 });

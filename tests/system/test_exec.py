@@ -11,7 +11,7 @@ import struct
 import time
 import urllib.parse
 
-from lib import images, tap, vm
+from lib import images, stream, tap, vm
 from lib.poll import until
 from lib.tap import Failed, case, check, contains, equal
 from lib.term import Terminal
@@ -41,54 +41,9 @@ def gone(*names):
     box.docker("rm", "-f", *names)
 
 
-class Stream:
-    """A connection that was upgraded: what came behind the head, and frames of it."""
-
-    def __init__(self, method, path, body=None, headers=(), seconds=60):
-        conn = box.connection(seconds)
-        conn.connect()
-        self.sock = conn.sock
-        data = json.dumps(body).encode() if body is not None else b""
-        lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(data)}", "Content-Type: application/json",
-                 *(headers or ("Connection: Upgrade", "Upgrade: tcp"))]
-        self.sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
-        raw = b""
-        while b"\r\n\r\n" not in raw:
-            more = self.sock.recv(4096)
-            check(more, f"{method} {path}: {raw!r}")
-            raw += more
-        head, self.rest = raw.split(b"\r\n\r\n", 1)
-        self.head = head.decode()
-        self.status = int(self.head.split()[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_what):
-        self.sock.close()
-
-    def more(self):
-        data = self.sock.recv(65536)
-        self.rest += data
-        return data
-
-    def until(self, part):
-        while part not in self.rest:
-            check(self.more(), f"no {part!r} in {self.rest[-500:]!r}")
-
-    def to_end(self):
-        while self.more():
-            pass
-        return self.rest
-
-    def frames(self):
-        """{stream: data} of everything up to the end."""
-        data, found = self.to_end(), {1: b"", 2: b""}
-        while data:
-            stream, length = data[0], struct.unpack(">I", data[4:8])[0]
-            found[stream] += data[8:8 + length]
-            data = data[8 + length:]
-        return found
+class Stream(stream.Stream):
+    def __init__(self, *words, **more):
+        super().__init__(box, *words, **more)
 
 
 KEPT = []       # one connection for most requests: a TLS handshake costs more than they do

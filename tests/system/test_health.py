@@ -224,7 +224,7 @@ services:
     healthcheck: {{test: "test -e /ok", interval: 1s, retries: 1000}}
   job:
     image: {IMAGE}
-    command: [sh, -c, "while [ ! -s /v/code ]; do sleep 0.1; done; exit $(cat /v/code)"]
+    command: [sh, -c, "while [ ! -s /v/code ]; do sleep 0.1; done; exit $$(cat /v/code)"]
     volumes: [/run/hlthy:/v]
   app:
     image: {IMAGE}

@@ -28,8 +28,11 @@ services:
     command: [sleep, "100000"]
     read_only: true
     cap_drop: [ALL]
+    secrets: [word]
 volumes:
   kept: {}
+secrets:
+  word: {content: said-once}
 """
 # file name: (text, line that the error must name, word that it must say)
 BAD = {
@@ -140,7 +143,8 @@ def taken():
 @case("an image that is missing: said, retried, and started once the archive is there")
 def missing():
     write("wait", "services:\n  a:\n    image: test/later:1\n    command: [sleep, '100000']\n")
-    until(lambda: "test/later:1" in str(manifests().get("wait")), "the error is told")
+    # a registry out of reach takes its time to say so
+    until(lambda: "test/later:1" in str(manifests().get("wait")), "the error is told", 180)
     path = images.busybox_image(os.path.join(box.scratch, "later.tar"), "test/later:1")
     box.docker("load", "-i", path)
     until(lambda: "wait-a-1" in box.docker("ps", "--format", "{{.Names}}"), "it starts once the image is there", 180)
@@ -156,6 +160,7 @@ def again():
     box.up(overlay=os.path.join(box.scratch, "overlay"), publish=["auto:8081", "auto:8082"],
            disk=os.path.join(box.scratch, "data.img"))
     until(lambda: "leaf" in box.curl(8081, check=False).stdout, "the changed page after the power cut", 120)
+    equal(box.docker("exec", "good-base-1", "cat", "/run/secrets/word").strip(), "said-once", "the secret after the power cut")
 
 
 tap.main()

@@ -119,7 +119,7 @@ def summary():
     check(re.match(r"Up (\d+ seconds|1 second|Less than a second|About a minute|\d+ minutes)$", web["Status"]), web["Status"])
     check(abs(web["Created"] - box.now()) < 600, f"created {web['Created']}")
     equal([(p["PrivatePort"], p.get("PublicPort"), p["Type"], p.get("IP")) for p in web["Ports"]],
-          [(80, 8081, "tcp", "0.0.0.0"), (7000, None, "tcp", None)], "ports")
+          [(80, 8081, "tcp", "0.0.0.0"), (80, 8081, "tcp", "::"), (7000, None, "tcp", None)], "ports")
     equal({(m["Type"], m.get("Name"), m["Destination"], m["RW"]) for m in web["Mounts"]},
           {("volume", "reading-data", "/data", True), ("bind", None, "/host", False)}, "mounts")
     equal(web["HostConfig"], {"NetworkMode": "bridge"}, "host config")
@@ -143,7 +143,7 @@ def inspect():
                         "{{(index .NetworkSettings.Networks \"bridge\").IPPrefixLen}} {{.Name}}", "reading-web")
     equal(picked, f"running webhost {64 << 20} sh 2 16 /reading-web", "docker inspect -f")
     net = have["NetworkSettings"]
-    equal(net["Ports"], {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8081"}], "7000/tcp": None}, "ports")
+    equal(net["Ports"], {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8081"}, {"HostIp": "::", "HostPort": "8081"}], "7000/tcp": None}, "ports")
     equal((net["IPAddress"], net["Gateway"]), (net["Networks"]["bridge"]["IPAddress"], net["Networks"]["bridge"]["Gateway"]), "address")
     lower = have["GraphDriver"]["Data"]["LowerDir"].split(":")
     equal(len(lower), 2, "lower directories")

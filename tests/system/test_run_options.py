@@ -545,7 +545,7 @@ def ports():
     box.docker("run", "-d", "--name", "options-ports", "-p", "8085:80", "-p", "127.0.0.1:8086:81/udp", "-p", "9100-9101:90-91", "-p", "82",
                IMAGE, "sleep", "1000")
     have = box.inspect("options-ports")["NetworkSettings"]["Ports"]
-    equal(have["80/tcp"], [{"HostIp": "0.0.0.0", "HostPort": "8085"}], "plain")
+    equal(have["80/tcp"], [{"HostIp": "0.0.0.0", "HostPort": "8085"}, {"HostIp": "::", "HostPort": "8085"}], "plain")
     equal(have["81/udp"], [{"HostIp": "127.0.0.1", "HostPort": "8086"}], "address and udp")
     equal([have[f"{p}/tcp"][0]["HostPort"] for p in (90, 91)], ["9100", "9101"], "range")
     check(int(have["82/tcp"][0]["HostPort"]) > 1024, f"random {have['82/tcp']}")

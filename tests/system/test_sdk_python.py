@@ -296,7 +296,7 @@ def numbers():
 def ports():
     made = start("ports", ports={"80/tcp": 8081})
     made.reload()
-    equal(made.ports, {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8081"}]}, "ports")
+    equal(made.ports, {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8081"}, {"HostIp": "::", "HostPort": "8081"}]}, "ports")
     bridge = client.networks.get("bridge")
     check(made.id in client.api.inspect_network(bridge.id)["Containers"], "its network")
     equal([item.name for item in client.networks.list(names=["bridge"])], ["bridge"], "networks")

@@ -104,6 +104,19 @@ class Vm:
         finally:
             conn.close()
 
+    def lines(self, method, path, headers=None, seconds=120):
+        """(status, objects) of an answer of JSON lines; a plain answer is a list of one."""
+        conn = self.connection(seconds)
+        try:
+            conn.request(method, path, headers=headers or {})
+            answer = conn.getresponse()
+            text = answer.read().decode()
+            return answer.status, [json.loads(line) for line in text.splitlines() if line.strip()]
+        except http.client.HTTPException as error:
+            raise Failed(f"{method} {path}: {type(error).__name__} {error}") from None
+        finally:
+            conn.close()
+
     def host_port(self, guest, proto="tcp"):
         """The port of 127.0.0.1 that leads to a port of the machine."""
         for item in self.machine.known()["forwards"]:
@@ -122,6 +135,13 @@ class Vm:
 
     def wait_api(self, seconds=240):
         self.machine.wait_api(seconds)
+
+    def wait_declared(self, seconds=120):
+        """Waits until the containers that the image declares run."""
+        def all_run():
+            found = self.request("GET", "/skerry/manifests")[1]
+            return found and all(project["state"] == "ok" for project in found)
+        poll.until(all_run, "the declared containers run", seconds)
 
     def now(self):
         """The machine's clock, in seconds, rounded down to microseconds. The host's may be another one."""

@@ -66,11 +66,26 @@ TEST(what_is_missing_says_so)
 	CHECK(answers(&w, "POST /session", NULL, "404", "page not found"));
 	CHECK(answers(&w, "POST /build?t=x", NULL, "501",
 		      "{\"message\":\"building images is not supported yet\"}"));
-	CHECK(answers(&w, "POST /images/a/b:1/push", NULL, "501", "pushing images"));
+	CHECK(answers(&w, "POST /plugins/a/b:1/enable", NULL, "501", "plugins"));
 	CHECK(answers(&w, "GET /nodes", NULL, "503",
 		      "This node is not a swarm manager. Use \\\"docker swarm init"));
 	CHECK(answers(&w, "POST /swarm/init", "{}", "503", "swarm manager"));
 	CHECK(answers(&w, "GET /plugins", NULL, "200", "\r\n\r\n[]\n"));
+}
+
+TEST(searches_are_checked_before_anybody_is_asked)
+{
+	WORLD();
+
+	CHECK(answers(&w, "GET /images/search?term=a&limit=x", NULL, "400",
+		      "invalid limit specified: x"));
+	CHECK(answers(&w, "GET /images/search?term=a&limit=-1", NULL, "400", "invalid limit"));
+	CHECK(answers(&w, "GET /images/search?term=a&filters={\"stars\":[\"b\"]}", NULL, "400",
+		      "invalid filter 'stars=b'"));
+	CHECK(answers(&w, "GET /images/search?term=a&filters={\"zzz\":[\"b\"]}", NULL, "400",
+		      "invalid filter 'zzz'"));
+	CHECK(answers(&w, "GET /images/search?term=a&filters={\"is-automated\":[\"true\"]}", NULL,
+		      "200", "\r\n\r\n[]\n"));
 }
 
 /* --- containers ------------------------------------------------------------------------------- */
@@ -523,6 +538,16 @@ TEST(networks_and_volumes)
 	CHECK(answers(&w, "POST /volumes/create", "{\"Name\":\"data\",\"Labels\":{\"a\":\"b\"}}",
 		      "201", "\"Mountpoint\":\"/v/data/_data\""));
 	CHECK_STR(fake.asked, "volume data a=b");
+	CHECK(answers(&w, "GET /volumes", NULL, "200", "\"Driver\":\"plug\",\"Labels\""));
+	CHECK(answers(&w, "GET /volumes", NULL, "200",
+		      "\"Warnings\":[\"list hung: it does not answer\"]"));
+	CHECK(answers(&w, "GET /volumes/far", NULL, "200", "\"Mountpoint\":\"/far\""));
+	CHECK(answers(&w, "DELETE /volumes/far?force=1", NULL, "204", ""));
+	CHECK_STR(fake.asked, "drop data 1");
+	CHECK(answers(&w, "POST /volumes/prune?filters={\"until\":[\"1h\"]}", NULL, "400",
+		      "invalid filter"));
+	CHECK(answers(&w, "POST /volumes/prune?filters={\"all\":[\"maybe\"]}", NULL, "400",
+		      "invalid filter"));
 	CHECK(answers(&w, "DELETE /volumes/used", NULL, "409", "volume is in use"));
 	CHECK(answers(&w, "DELETE /volumes/nope", NULL, "404", "no such volume"));
 	CHECK(answers(&w, "DELETE /volumes/nope?force=1", NULL, "204", ""));
@@ -541,6 +566,35 @@ TEST(boot_and_manifests)
 	CHECK(f && fputs("{\"warnings\":[]}", f) >= 0 && fflush(f) == 0);
 	w.en.boot_json = path;
 	CHECK(answers(&w, "GET /skerry/boot", NULL, "200", "\r\n\r\n{\"warnings\":[]}"));
+}
+
+TEST(files_of_declared_containers)
+{
+	static const char text[] = "services: {}";
+	WORLD();
+
+	CHECK(answers(&w, "PUT /skerry/manifests/shop", text, "503", "the engine is starting"));
+	CHECK(answers(&w, "DELETE /skerry/manifests/shop", NULL, "503", "the engine is starting"));
+	w.en.manifests = (struct manifests *)&w;
+	CHECK(answers(&w, "GET /skerry/manifests", NULL, "200", "[\"shop\"]"));
+	CHECK(answers(&w, "PUT /skerry/manifests/shop", text, "201", "{}"));
+	CHECK_STR(fake.asked, "put shop services: {} dry=0 try=0");
+	CHECK(answers(&w, "PUT /v1.51/skerry/manifests/old?dry-run=1&try=30", text, "200", "{}"));
+	CHECK_STR(fake.asked, "put old services: {} dry=1 try=30");
+	CHECK(answers(&w, "PUT /skerry/manifests/shop?try=0", text, "400",
+		      "try: expected seconds from 1 to 86400"));
+	CHECK(answers(&w, "PUT /skerry/manifests/shop?try=soon", text, "400", "try"));
+	CHECK(answers(&w, "PUT /skerry/manifests/bad", text, "400",
+		      "/etc/bad.yaml:3: services.a.imagee: unknown key"));
+	CHECK(answers(&w, "PUT /skerry/manifests/twice", text, "409", "declared already"));
+	CHECK(answers(&w, "GET /skerry/manifests/shop", NULL, "200", "\"name\":\"shop\""));
+	CHECK(answers(&w, "GET /skerry/manifests/nope", NULL, "404", "no such manifest: nope"));
+	CHECK(answers(&w, "POST /skerry/manifests/shop/confirm", NULL, "204", ""));
+	CHECK_STR(fake.asked, "confirm shop");
+	CHECK(answers(&w, "POST /skerry/manifests/nope/confirm", NULL, "404", "no such manifest"));
+	CHECK(answers(&w, "DELETE /skerry/manifests/shop", NULL, "204", ""));
+	CHECK_STR(fake.asked, "remove shop");
+	CHECK(answers(&w, "DELETE /skerry/manifests/nope", NULL, "404", "no such manifest"));
 }
 
 TEST(times_in_queries)

@@ -15,6 +15,8 @@
 #include "engine/container/files.h"
 #include "engine/container/stats.h"
 #include "engine/container/top.h"
+#include "engine/registry/lookup.h"
+#include "engine/registry/push.h"
 #include "init/base/str.h"
 
 struct container {
@@ -58,6 +60,8 @@ static struct fakes {
 	struct image image;
 	bool has_image;
 	struct image_op *image_op;
+	struct registry_login *login;
+	struct registry_download *download;
 	int image_fd;
 	struct image_save *save;
 	struct container_commit *commit;
@@ -521,15 +525,15 @@ size_t images_count(const struct images *s)
 	(void)s;
 	return fake.has_image;
 }
-void image_inspect(const struct image *img, struct json_writer *w)
+void image_inspect(const struct image *img, const struct image_view *v, struct json_writer *w)
 {
-	json_str(w, img->id);
+	json_strf(w, "%s%s%s", img->id, v->virtual_size ? " virtual" : "",
+		  v->users ? " manifests" : "");
 }
-void image_summary(const struct image *img, int64_t containers, int64_t shared,
-		   struct json_writer *w)
+void image_summary(const struct image *img, const struct image_view *v, struct json_writer *w)
 {
-	(void)shared;
-	json_strf(w, "%s %d", img->id, (int)containers);
+	json_strf(w, "%s %d%s%s", img->id, (int)v->containers, v->none ? " none" : "",
+		  v->tags && v->tags[0] ? v->tags[0] : "");
 }
 void image_write_history(const struct image *img, struct json_writer *w)
 {
@@ -629,6 +633,103 @@ void image_op_cancel(struct image_op *op)
 	fake.cancelled_images += op == fake.image_op && fake.image_fd > 0;
 }
 
+/* ---- registry ---- */
+
+int registry_pull(struct registry *reg, const char *ref, const struct image_platform *platform,
+		  const struct registry_auth *auth, struct image_op *op, struct err *e)
+{
+	int r = next_result(e);
+
+	(void)reg;
+	snprintf(fake.asked, sizeof(fake.asked), "pull %s %s/%s/%s as %s", ref,
+		 platform->os ? platform->os : "-",
+		 platform->architecture ? platform->architecture : "-",
+		 platform->variant ? platform->variant : "-",
+		 auth->username ? auth->username : "nobody");
+	if (r < 0)
+		return r;
+	fake.image_op = op;
+	fake.image_fd = 3;
+	return 0;
+}
+int registry_login(struct registry *reg, const struct registry_auth *auth, struct registry_login *l,
+		   struct err *e)
+{
+	int r = next_result(e);
+
+	(void)reg;
+	snprintf(fake.asked, sizeof(fake.asked), "login %s as %s",
+		 auth->server ? auth->server : "-", auth->username ? auth->username : "nobody");
+	fake.login = l;
+	return r;
+}
+void registry_login_cancel(struct registry_login *l)
+{
+	(void)l;
+}
+int registry_download(struct registry *reg, const char *url, int fd, struct registry_download *d,
+		      struct err *e)
+{
+	(void)reg;
+	(void)fd;
+	if (strncmp(url, "http", 4) != 0)
+		return err_set(e, EINVAL, "the address does not begin with http:// or https://");
+	fake.download = d;
+	return 0;
+}
+void registry_download_cancel(struct registry_download *d)
+{
+	(void)d;
+}
+char *const *registry_mirrors(const struct registry *reg)
+{
+	(void)reg;
+	return NULL;
+}
+char *const *registry_insecure(const struct registry *reg)
+{
+	(void)reg;
+	return NULL;
+}
+int registry_push(struct registry *reg, const char *name, const char *tag,
+		  const struct image_platform *platform, const struct registry_auth *auth,
+		  struct registry_push *p, struct err *e)
+{
+	(void)platform;
+	(void)reg;
+	(void)name;
+	(void)tag;
+	(void)auth;
+	(void)p;
+	return next_result(e);
+}
+void registry_push_cancel(struct registry_push *p)
+{
+	(void)p;
+}
+int registry_describe(struct registry *reg, const char *name, const struct registry_auth *auth,
+		      struct registry_lookup *l, struct err *e)
+{
+	(void)reg;
+	(void)name;
+	(void)auth;
+	(void)l;
+	return next_result(e);
+}
+int registry_search(struct registry *reg, const struct registry_search *q,
+		    const struct registry_auth *auth, struct registry_lookup *l, struct err *e)
+{
+	(void)reg;
+	(void)q;
+	(void)auth;
+	(void)l;
+	return next_result(e);
+}
+void registry_lookup_cancel(struct registry_lookup *l)
+{
+	(void)l;
+}
+
 const char *net_driver_name(enum net_driver d)
 {
 	return d == NET_BRIDGE ? "bridge" : "null";
@@ -652,11 +753,56 @@ int nets_find(const struct nets *n, const char *ref, const struct network **ret,
 	*ret = &fake.network;
 	return 0;
 }
+int nets_create(struct nets *n, const struct network_want *want, const struct network **ret,
+		struct err *e)
+{
+	(void)n;
+	snprintf(fake.asked, sizeof(fake.asked), "network %s %s %d%d%d %s %s %s %s %s %s",
+		 want->name, want->driver ? want->driver : "-", want->internal, want->attachable,
+		 want->ipv6, want->labels ? want->labels[0] : "-",
+		 want->options ? want->options[0] : "-", want->n_ipam ? want->ipam[0].subnet : "-",
+		 want->n_ipam && want->ipam[0].range ? want->ipam[0].range : "-",
+		 want->n_ipam && want->ipam[0].gateway ? want->ipam[0].gateway : "-",
+		 want->n_ipam && want->ipam[0].aux ? want->ipam[0].aux[0] : "-");
+	*ret = &fake.network;
+	return next_result(e);
+}
+int nets_remove(struct nets *n, const struct network *net, struct err *e)
+{
+	(void)n;
+	snprintf(fake.asked, sizeof(fake.asked), "network rm %s", net->name);
+	return next_result(e);
+}
+bool containers_in_network(struct containers *cs, const char *network)
+{
+	(void)cs;
+	(void)network;
+	return false;
+}
+int container_connect(struct container *c, const char *network, yyjson_val *config, struct err *e)
+{
+	const char *alias = yyjson_get_str(yyjson_arr_get_first(json_member(config, "Aliases")));
+
+	(void)c;
+	snprintf(fake.asked, sizeof(fake.asked), "connect %s %s", network, alias ? alias : "-");
+	return next_result(e);
+}
+int container_disconnect(struct container *c, const char *network, bool force, struct err *e)
+{
+	(void)c;
+	snprintf(fake.asked, sizeof(fake.asked), "disconnect %s %d", network, force);
+	return next_result(e);
+}
 const struct sandbox *net_get(const struct nets *n, const char *id)
 {
 	(void)n;
 	(void)id;
 	return NULL;
+}
+bool network_has_links(const struct network *n)
+{
+	(void)n;
+	return false;
 }
 const char *port_proto_name(uint8_t proto)
 {
@@ -664,6 +810,8 @@ const char *port_proto_name(uint8_t proto)
 }
 
 static struct volume fake_volume = { .name = (char *)"data",
+				     .driver = (char *)"local",
+				     .anonymous = true,
 				     .mountpoint = (char *)"/v/data/_data" };
 
 int volume_create(struct volumes *vs, const struct volume_want *w, const struct volume **ret,
@@ -678,8 +826,76 @@ int volume_create(struct volumes *vs, const struct volume_want *w, const struct 
 int volume_get(const struct volumes *vs, const char *name, const struct volume **ret, struct err *e)
 {
 	(void)vs;
+	if (strcmp(name, "data") != 0)
+		return err_set(e, ENOENT, "get %s: no such volume", name);
 	*ret = &fake_volume;
-	return strcmp(name, "data") == 0 ? 0 : err_set(e, ENOENT, "get %s: no such volume", name);
+	return 0;
+}
+bool volume_is_local(const struct volume *v)
+{
+	return strcmp(v->driver, "local") == 0;
+}
+/* One plugin, which has the volume "far", and one that hangs. */
+int volume_survey(struct volumes *vs, struct volume_survey *s, struct err *e)
+{
+	(void)vs;
+	(void)e;
+	s->seen = calloc(1, sizeof(*s->seen));
+	s->seen[0] = (struct volume_seen){ strdup("far"), strdup("plug"), strdup("/far") };
+	s->n_seen = 1;
+	(void)strv_add(&s->warnings, "list hung: it does not answer");
+	s->done(s);
+	return 0;
+}
+void volume_survey_clear(struct volume_survey *s)
+{
+	for (size_t i = 0; i < s->n_seen; i++) {
+		free(s->seen[i].name);
+		free(s->seen[i].driver);
+		free(s->seen[i].mountpoint);
+	}
+	free(s->seen);
+	strv_free(s->warnings);
+}
+int volume_drivers(const struct volumes *vs, char ***ret_names, struct err *e)
+{
+	(void)vs;
+	(void)e;
+	return strv_add(ret_names, "plug");
+}
+int volume_op_make(struct volumes *vs, const char *name, struct volume_op *op, struct err *e)
+{
+	(void)vs;
+	(void)e;
+	snprintf(fake.asked, sizeof(fake.asked), "make %s", name);
+	op->done(op, 0, &(struct err){ 0 });
+	return 0;
+}
+int volume_op_look(struct volumes *vs, const char *name, struct volume_op *op, struct err *e)
+{
+	return volume_op_make(vs, name, op, e);
+}
+int volume_op_drop(struct volumes *vs, const char *name, bool force, struct volume_op *op,
+		   struct err *e)
+{
+	(void)vs;
+	(void)e;
+	snprintf(fake.asked, sizeof(fake.asked), "drop %s %d", name, force);
+	op->done(op, 0, &(struct err){ 0 });
+	return 0;
+}
+void volume_op_cancel(struct volume_op *op)
+{
+	(void)op;
+}
+int volume_adopt(struct volumes *vs, const char *name, const char *driver,
+		 const struct volume **ret, struct err *e)
+{
+	(void)vs;
+	(void)e;
+	snprintf(fake.asked, sizeof(fake.asked), "adopt %s of %s", name, driver);
+	*ret = &fake_volume;
+	return 0;
 }
 size_t volumes_count(const struct volumes *vs)
 {
@@ -699,6 +915,61 @@ int volume_remove(struct volumes *vs, const char *name, unsigned int users, cons
 	if (users > 0)
 		return err_set(e, EBUSY, "remove %s: volume is in use - %s", name, users_text);
 	return strcmp(name, "data") == 0 ? 0 : err_set(e, ENOENT, "get %s: no such volume", name);
+}
+
+/* ---- declared containers ---- */
+
+void manifests_write(const struct manifests *m, struct json_writer *w)
+{
+	(void)m;
+	json_begin_array(w);
+	json_str(w, "shop");
+	json_end_array(w);
+}
+
+int manifests_put(struct manifests *m, const struct manifest_put *put, struct json_writer *w,
+		  struct err *e)
+{
+	(void)m;
+	if (str_eq(put->name, "bad"))
+		return err_set(e, EINVAL, "/etc/bad.yaml:3: services.a.imagee: unknown key");
+	if (str_eq(put->name, "twice"))
+		return err_set(e, EEXIST, "the project is declared already");
+	snprintf(fake.asked, sizeof(fake.asked), "put %s %.40s dry=%d try=%lld", put->name,
+		 put->text, put->dry_run, (long long)put->trial);
+	json_begin_object(w);
+	json_end_object(w);
+	return !str_eq(put->name, "old");
+}
+
+static int manifest_asked(const char *verb, const char *name, struct err *e)
+{
+	if (str_eq(name, "nope"))
+		return err_set(e, ENOENT, "no such manifest: nope");
+	snprintf(fake.asked, sizeof(fake.asked), "%s %s", verb, name);
+	return 0;
+}
+
+int manifests_confirm(struct manifests *m, const char *name, struct err *e)
+{
+	(void)m;
+	return manifest_asked("confirm", name, e);
+}
+
+int manifests_remove(struct manifests *m, const char *name, struct err *e)
+{
+	(void)m;
+	return manifest_asked("remove", name, e);
+}
+
+int manifests_show(const struct manifests *m, const char *name, struct json_writer *w,
+		   struct err *e)
+{
+	(void)m;
+	json_begin_object(w);
+	json_member_str(w, "name", name);
+	json_end_object(w);
+	return manifest_asked("show", name, e);
 }
 
 #endif

@@ -107,14 +107,93 @@ TEST(what_cannot_be_imported)
 {
 	WORLD();
 
-	CHECK(answers(&w, "POST /images/create?fromImage=a&tag=1", NULL, "501", "pulling images"));
-	CHECK(answers(&w, "POST /images/create?fromSrc=x.example/a.tar&repo=a", NULL, "501",
-		      "give it to docker import as a file"));
+	CHECK(answers(&w, "POST /images/create?repo=a", NULL, "400", "fromImage or fromSrc"));
+	CHECK(answers(&w, "POST /images/create?fromSrc=x.example/a.tar&repo=a", NULL, "400",
+		      "does not begin with http"));
 	CHECK(answers(&w, "POST /images/create?fromSrc=-&changes=RUN+x", NULL, "400",
 		      "RUN is not a valid change command"));
 	CHECK(answers(&w, "POST /images/create?fromSrc=-&platform=windows/amd64", NULL, "400",
 		      "only linux images run here"));
 	CHECK(!fake.image_op);
+}
+
+TEST(pull_streams_its_lines)
+{
+	struct image_progress begin = { .status = "Pulling from a", .id = "1" };
+	struct image_progress bar = {
+		.status = "Downloading", .id = "abc", .current = 5, .total = 9
+	};
+	struct image_progress end = { .status = "Status: done" };
+	WORLD();
+
+	client_send(&w, "POST /images/create?fromImage=a&tag=1&platform=linux/arm64/v8 HTTP/1.1\r\n"
+			"Host: d\r\nX-Registry-Auth: eyJ1c2VybmFtZSI6ImFubiJ9\r\n\r\n");
+	CHECK(PUMP(&w, fake.image_op));
+	CHECK_STR(fake.asked, "pull docker.io/library/a:1 linux/arm64/v8 as ann");
+	fake.image_op->progress(fake.image_op, &begin);
+	fake.image_op->progress(fake.image_op, &bar);
+	fake.image_op->progress(fake.image_op, &end);
+	fake.image_op->done(fake.image_op, 0, NULL);
+	CHECK(PUMP(
+		&w,
+		has(&w, "{\"status\":\"Pulling from a\",\"progressDetail\":{},\"id\":\"1\"}\r\n") &&
+			has(&w,
+			    "\"progressDetail\":{\"current\":5,\"total\":9},\"id\":\"abc\"}\r\n") &&
+			has(&w, "{\"status\":\"Status: done\"}\r\n") && has(&w, "0\r\n\r\n")));
+	CHECK(answers(&w, "GET /events?since=1", NULL, "200", "\"Action\":\"pull\""));
+}
+
+TEST(pull_fails_before_and_behind_the_first_line)
+{
+	struct image_progress begin = { .status = "Pulling from a", .id = "1" };
+	struct err e = { 0 };
+	WORLD();
+
+	client_send(&w, "POST /images/create?fromImage=a&tag=1 HTTP/1.1\r\nHost: d\r\n\r\n");
+	CHECK(PUMP(&w, fake.image_op));
+	err_set(&e, ENOENT, "manifest unknown");
+	fake.image_op->done(fake.image_op, -ENOENT, &e);
+	CHECK(PUMP(&w, has(&w, "404 Not Found") && has(&w, "{\"message\":\"manifest unknown\"}")));
+	fake.image_op = NULL;
+	client_send(&w, "POST /images/create?fromImage=b&tag=1 HTTP/1.1\r\nHost: d\r\n\r\n");
+	CHECK(PUMP(&w, fake.image_op));
+	fake.image_op->progress(fake.image_op, &begin);
+	fake.image_op->done(fake.image_op, -ENOENT, &e);
+	CHECK(PUMP(&w, has(&w, "\"error\":\"manifest unknown\"}\r\n") && has(&w, "0\r\n\r\n")));
+}
+
+TEST(what_cannot_be_pulled)
+{
+	WORLD();
+
+	CHECK(answers(&w, "POST /images/create?fromImage=a", NULL, "501", "name one"));
+	CHECK(answers(&w, "POST /images/create?fromImage=UP&tag=1", NULL, "400",
+		      "invalid reference format"));
+	CHECK(answers(&w, "POST /images/create?fromImage=a&tag=1&platform=pdp11", NULL, "400",
+		      "unknown operating system"));
+	CHECK(!fake.image_op);
+}
+
+TEST(login_tells_the_verdict)
+{
+	struct err e = { 0 };
+	WORLD();
+
+	client_send(
+		&w,
+		"POST /auth HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
+		"Content-Length: 43\r\n\r\n{\"username\":\"ann\",\"serveraddress\":\"r:5000\"}");
+	CHECK(PUMP(&w, fake.login));
+	CHECK_STR(fake.asked, "login r:5000 as ann");
+	fake.login->done(fake.login, 0, "tok", NULL);
+	CHECK(PUMP(&w, has(&w, "{\"Status\":\"Login Succeeded\",\"IdentityToken\":\"tok\"}")));
+	fake.login = NULL;
+	client_send(&w, "POST /auth HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
+			"Content-Length: 2\r\n\r\n{}");
+	CHECK(PUMP(&w, fake.login));
+	err_set(&e, EKEYREJECTED, "unauthorized: no");
+	fake.login->done(fake.login, -EKEYREJECTED, NULL, &e);
+	CHECK(PUMP(&w, has(&w, "401 Unauthorized") && has(&w, "unauthorized: no")));
 }
 
 TEST(commit_answers_with_the_id)
@@ -220,7 +299,14 @@ TEST(image_operations)
 		      "\r\n\r\n[]\n"));
 	CHECK(answers(&w, "GET /images/json?filters={\"reference\":[\"x\"]}", NULL, "200",
 		      "\r\n\r\n[]\n"));
+	CHECK(answers(&w, "GET /v1.50/images/json", NULL, "200", "\r\n\r\n[\"sha256:1111 -1\"]\n"));
+	CHECK(answers(&w, "GET /v1.42/images/json", NULL, "200",
+		      "\r\n\r\n[\"sha256:1111 -1 none\"]\n"));
 	CHECK(answers(&w, "GET /images/img:1/json", NULL, "200", "\"sha256:1111\"\n"));
+	CHECK(answers(&w, "GET /v1.43/images/img:1/json?manifests=1", NULL, "200",
+		      "\"sha256:1111 virtual\"\n"));
+	CHECK(answers(&w, "GET /images/img:1/json?manifests=1", NULL, "200",
+		      "\"sha256:1111 manifests\"\n"));
 	CHECK(answers(&w, "GET /images/img:1/history", NULL, "200", "\"history\"\n"));
 	CHECK(answers(&w, "GET /images/host:5000/a/b:1/json", NULL, "404",
 		      "No such image: host:5000/a/b:1"));

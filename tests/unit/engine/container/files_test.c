@@ -182,6 +182,17 @@ TEST(a_process_that_is_not_the_containers_is_not_entered)
 	world_close();
 }
 
+/* More than the engine deletes by itself: the removal takes a while. */
+static void fill(const struct container *c)
+{
+	for (int i = 0; i < 100; i++) {
+		_cleanup_(mem_free) char *dir = container_path(c, "upper"),
+					 *path = str_printf("%s/%d", dir, i);
+
+		CHECK_INT(dir_make(AT_FDCWD, path, 0700, NULL), 0);
+	}
+}
+
 TEST(removal_ends_what_runs)
 {
 	struct container *c;
@@ -191,6 +202,7 @@ TEST(removal_ends_what_runs)
 	WORLD();
 
 	c = make(MAKE);
+	fill(c);
 	begin_put(c, &p, "/tmp");
 	container_remove(c, false, false, &remove.op);
 	CHECK(UNTIL(p.n == 1));

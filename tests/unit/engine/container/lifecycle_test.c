@@ -405,6 +405,32 @@ TEST(force_remove_kills_first)
 	world_close();
 }
 
+static void child_ended(struct child_event *ev, int status)
+{
+	(void)status;
+	(void)ev;
+}
+
+/* The machine is switched off while files are deleted: the loop must not remember the remover. */
+TEST(the_engine_ends_in_the_middle_of_a_removal)
+{
+	const char *const argv[] = { "true", NULL };
+	struct child_event next = { .fn = child_ended };
+	struct child child = { .pidfd = -1 };
+	CALLER(remover);
+
+	world_open();
+	world_engine("boot-1");
+	container_remove(make(ALWAYS), false, false, &remover.op);
+	CHECK_INT(remover.n, 0);
+	world_end_engine();
+	CHECK_INT(spawn(&(struct spawn){ .path = "/bin/true", .argv = argv }, &child, NULL), 0);
+	CHECK_INT(child_add(w.loop, &next, &child), 0);
+	while (!list_empty(&next.link))
+		loop_once(w.loop, 1000);
+	world_close();
+}
+
 TEST(an_attach_before_the_start_gets_its_socket)
 {
 	struct container *c;

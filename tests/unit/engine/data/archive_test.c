@@ -102,6 +102,57 @@ TEST(streams_that_are_refused)
 	buf_free(&out);
 }
 
+/* A member of "text", then `more` bytes behind it, with `flip` of the member's bytes inverted. */
+static int gunzip(const char *more, size_t len, int flip, size_t step, struct buf *out,
+		  struct err *e)
+{
+	struct buf in = BUF_INIT(1 << 16);
+	int r;
+
+	it_compress(&in, "text", 4, IT_GZIP);
+	if (flip < 0)
+		in.data[(int)in.len + flip] ^= 0x40;
+	buf_add(&in, more, len);
+	buf_reset(out);
+	r = unpack(&in, step, 0, out, e);
+	buf_free(&in);
+	return r;
+}
+
+TEST(gzip_is_checked_to_its_end)
+{
+	static const struct {
+		const char *more;
+		size_t len;
+		int flip; /* from the end of the member */
+		int result;
+		const char *says;
+	} cases[] = {
+		{ "", 0, 0, 4, "" },
+		{ "\0\0\0\0\0", 5, 0, 4, "" },
+		{ "\0\0x", 3, 0, -EINVAL, "bad gzip data: something else follows it" },
+		{ "x", 1, 0, -EINVAL, "bad gzip data: something else follows it" },
+		{ "\x1f", 1, 0, -EINVAL, "bad gzip data: it ends in the middle" },
+		{ "\x1f\x8b\x09\0\0\0\0\0\0\0", 10, 0, -EINVAL,
+		  "bad gzip data: unknown compression method" },
+		{ "\0\x1f\x8b\x08\0\0\0\0\0\0\0", 11, 0, -EINVAL,
+		  "bad gzip data: something else follows it" },
+		{ "", 0, -1, -EINVAL, "bad gzip data: incorrect length check" },
+		{ "", 0, -8, -EINVAL, "bad gzip data: incorrect data check" },
+	};
+	struct buf out = BUF_INIT(1 << 16);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (size_t step = 0; step < 3; step++) {
+			struct err e = { 0 };
+			int r = gunzip(cases[i].more, cases[i].len, cases[i].flip, step, &out, &e);
+
+			CHECK_MSG(r == cases[i].result, "%zu: %d", i, r);
+			CHECK_STR(r < 0 ? err_text(&e) : "", cases[i].says);
+		}
+	buf_free(&out);
+}
+
 TEST(a_zstd_window_over_the_limit_is_refused)
 {
 	/* magic; descriptor: no single segment; window descriptor: exponent 21, mantissa 0: 2

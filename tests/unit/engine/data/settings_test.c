@@ -27,7 +27,8 @@ TEST(everything)
 		     "  links:\n    eth0: {address: 192.0.2.2/24, gateway: 192.0.2.1, mtu: 1400}\n"
 		     "    eth1: {dhcp: false, address: [10.0.0.2/8, 'fd00::2/64']}\n"
 		     "time: {servers: [ntp.example.org]}\napi: {listen: '127.0.0.1:2376'}\n"
-		     "engine: {userns-remap: 200000:65536}\n",
+		     "engine: {userns-remap: 200000:65536, image-limits: {layers: 80, "
+		     "layer-bytes: 512M, memory: 8m}}\n",
 		     &text, &e) == 0,
 		"%s", err_text(&e));
 	CHECK_STR(text, "hostname=box-1\nstorage.data=/dev/vdb\nnetwork.dns.0=192.0.2.53\n"
@@ -35,7 +36,9 @@ TEST(everything)
 			"network.links.eth0.gateway=192.0.2.1\nnetwork.links.eth0.mtu=1400\n"
 			"network.links.eth1.dhcp=false\nnetwork.links.eth1.address.0=10.0.0.2/8\n"
 			"network.links.eth1.address.1=fd00::2/64\ntime.servers.0=ntp.example.org\n"
-			"api.listen=127.0.0.1:2376\nengine.userns-remap=200000:65536");
+			"api.listen=127.0.0.1:2376\nengine.userns-remap=200000:65536\n"
+			"engine.image-limits.layers=80\nengine.image-limits.layer-bytes=512M\n"
+			"engine.image-limits.memory=8m");
 }
 
 TEST(userns_remap)
@@ -94,6 +97,22 @@ TEST(wrong)
 		{ "engine: {userns-remap: [default]}\n",
 		  "system.yaml:1: engine.userns-remap: expected default, or a first id and how "
 		  "many (both from 65536) such as 100000:65536, not a list" },
+		{ "engine: {image-limits: {layers: 0}}\n",
+		  "system.yaml:1: engine.image-limits.layers: expected a number from 1 to 499, not "
+		  "'0'" },
+		{ "engine: {image-limits: {layers: 500}}\n",
+		  "system.yaml:1: engine.image-limits.layers: expected a number from 1 to 499, not "
+		  "'500'" },
+		{ "engine: {image-limits: {layer-bytes: much}}\n",
+		  "system.yaml:1: engine.image-limits.layer-bytes: expected bytes, such as 512M or "
+		  "64G, not 'much'" },
+		{ "engine: {image-limits: {ratio: 2.5}}\n",
+		  "system.yaml:1: engine.image-limits.ratio: expected a number from 1, not '2.5'" },
+		{ "engine: {image-limits: {memory: 1M}}\n",
+		  "system.yaml:1: engine.image-limits.memory: expected at least 4M, such as 16M, "
+		  "not '1M'" },
+		{ "engine: {image-limits: {files: 1}}\n",
+		  "system.yaml:1: engine.image-limits.files: unknown key" },
 		{ "a.b: 1\n", "system.yaml:1: 'a.b' is no key of the settings" },
 		{ "- x\n", "system.yaml:1: expected a mapping of settings" },
 	};

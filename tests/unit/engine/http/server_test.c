@@ -330,6 +330,47 @@ TEST(stalled_body_gets_408)
 	CHECK(has(&c, "408 Request Timeout"));
 }
 
+/* Sends bytes of a body that nobody wants any more; how many were taken before the connection
+ * ended, or before `enough` was over. */
+static size_t send_on(struct world *w, struct client *c, size_t chunk, int64_t enough_ms)
+{
+	static char bytes[65536];
+	int64_t end = loop_now(w->loop) + enough_ms;
+	size_t sum = 0;
+	ssize_t n;
+
+	while (loop_now(w->loop) < end) {
+		n = send(c->fd, bytes, chunk, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			break;
+		sum += n > 0 ? (size_t)n : 0;
+		loop_once(w->loop, 1);
+	}
+	return sum;
+}
+
+TEST(client_that_still_sends_is_let_to_its_answer)
+{
+	WORLD();
+
+	http_server_set_patience(w.server, 100);
+	client_send(&c, REQ("PUT /refuse") "Content-Length: 1000000000\r\n\r\n");
+	CHECK(PUMP(&w, &c, has(&c, "409")));
+	CHECK(send_on(&w, &c, 1, 400) > 0);
+	CHECK(send(c.fd, "x", 1, MSG_NOSIGNAL) == 1); /* not closed while bytes come */
+}
+
+TEST(client_that_sends_for_ever_is_left)
+{
+	WORLD();
+	size_t sum;
+
+	client_send(&c, REQ("PUT /refuse") "Content-Length: 1000000000\r\n\r\n");
+	CHECK(PUMP(&w, &c, has(&c, "409")));
+	sum = send_on(&w, &c, 65536, 60000);
+	CHECK(sum > HTTP_LINGER_MAX && sum < HTTP_LINGER_MAX + (4 << 20));
+}
+
 TEST(waiting_handler_has_no_time_limit)
 {
 	WORLD();

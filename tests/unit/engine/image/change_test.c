@@ -98,9 +98,41 @@ static const struct {
 	{ { "CMD" }, NULL, "CMD requires at least one argument" },
 	{ { "RUN x" },
 	  NULL,
-	  "RUN is not a valid change command: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, "
-	  "STOPSIGNAL, "
-	  "USER, VOLUME and WORKDIR are" },
+	  "RUN is not a valid change command: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, "
+	  "ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR are" },
+	{ { "HEALTHCHECK --interval=1m30s --timeout=5s --start-period=0 --start-interval=1ms "
+	    "--retries=3 CMD curl -f  \"$URL\"" },
+	  "{\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"curl -f  \\\"$URL\\\"\"],"
+	  "\"Interval\":90000000000,\"Timeout\":5000000000,\"StartPeriod\":0,"
+	  "\"StartInterval\":1000000,"
+	  "\"Retries\":3}}",
+	  NULL },
+	{ { "healthcheck cmd [\"a\",\"b c\"]", "HEALTHCHECK --retries=2 none" },
+	  "{\"Healthcheck\":{\"Test\":[\"NONE\"],\"Interval\":0,\"Timeout\":0,"
+	  "\"StartPeriod\":0,\"StartInterval\":0,\"Retries\":2}}",
+	  NULL },
+	{ { "HEALTHCHECK CMD [\"a\",\"b c\"]" },
+	  "{\"Healthcheck\":{\"Test\":[\"CMD\",\"a\",\"b c\"],\"Interval\":0,"
+	  "\"Timeout\":0,\"StartPeriod\":0,\"StartInterval\":0,\"Retries\":0}}",
+	  NULL },
+	{ { "HEALTHCHECK" }, NULL, "HEALTHCHECK requires at least one argument" },
+	{ { "HEALTHCHECK CMD" }, NULL, "Missing command after HEALTHCHECK CMD" },
+	{ { "HEALTHCHECK CMD []" }, NULL, "Missing command after HEALTHCHECK CMD" },
+	{ { "HEALTHCHECK NONE x" }, NULL, "HEALTHCHECK NONE takes no arguments" },
+	{ { "HEALTHCHECK --interval=1s" }, NULL, "Unknown type \"\" in HEALTHCHECK (try CMD)" },
+	{ { "HEALTHCHECK curl x" }, NULL, "Unknown type \"curl\" in HEALTHCHECK (try CMD)" },
+	{ { "HEALTHCHECK --interval=1us CMD x" },
+	  NULL,
+	  "Interval \"interval\" cannot be less than 1ms" },
+	{ { "HEALTHCHECK --timeout=soon CMD x" }, NULL, "time: invalid duration \"soon\"" },
+	{ { "HEALTHCHECK --retries=-1 CMD x" }, NULL, "--retries cannot be negative (-1)" },
+	{ { "HEALTHCHECK --retries=x CMD x" }, NULL, "--retries: \"x\" is no number" },
+	{ { "HEALTHCHECK --retries=1 --retries=2 CMD x" },
+	  NULL,
+	  "Duplicate flag specified: retries" },
+	{ { "HEALTHCHECK --interval CMD x" }, NULL, "Missing a value on flag: interval" },
+	{ { "HEALTHCHECK --user=x CMD x" }, NULL, "Unknown flag: user" },
+	{ { "HEALTHCHECK -- CMD x" }, NULL, "Unknown flag: " },
 };
 
 TEST(instructions)

@@ -15,7 +15,7 @@
 
 static int parse(const char *text, struct compose_project **p, struct err *e)
 {
-	return compose_parse(text, strlen(text), FILE_NAME, p, e);
+	return compose_parse(text, strlen(text), FILE_NAME, NULL, p, NULL, e);
 }
 
 static const struct mount_request *mount_of(const struct compose_service *s, size_t i)
@@ -96,7 +96,11 @@ TEST(the_create_request)
 			"    volumes: ['data:/d', '/srv:/s:ro']\nvolumes:\n  data:\n",
 			&p, &e) == 0,
 		  "%s", err_text(&e));
-	CHECK_INT(compose_service_json(&p->services[0], "abc", &out), 0);
+	CHECK_INT(compose_service_json(
+			  &p->services[0],
+			  &(struct compose_stamp){ .hash = "abc", .number = 2, .name = "shop-a-2" },
+			  &out),
+		  0);
 	doc = yyjson_read(buf_text(&out), out.len, 0);
 	CHECK(doc);
 	create_config_init(&back);
@@ -308,6 +312,12 @@ TEST(errors_of_devices_and_names)
 		  ":4: services.a.blkio_config.device_read_bps[0]: the key path is missing" },
 		{ SERVICE("    init: 2\n"),
 		  ":4: services.a.init: expected true or false, not a text" },
+		{ SERVICE("    pull_policy: sometimes\n"),
+		  ":4: services.a.pull_policy: expected always, missing, if_not_present, never, "
+		  "daily, weekly or a time such as every_12h or every_1w2d, not a text" },
+		{ SERVICE("    pull_policy: every_2h3d\n"),
+		  ":4: services.a.pull_policy: expected always, missing, if_not_present, never, "
+		  "daily, weekly or a time such as every_12h or every_1w2d, not a text" },
 		{ SERVICE("    platform: linux/arm64\n"),
 		  ":4: services.a.platform: expected linux/amd64, which this machine is, not a "
 		  "text" },
@@ -335,7 +345,8 @@ TEST(errors)
 		  ":4: services.a.port: unknown key; did you mean 'ports'?" },
 		{ SERVICE("    zzzzzzzzzz: 1\n"), ":4: services.a.zzzzzzzzzz: unknown key" },
 		{ SERVICE("    build: .\n"),
-		  ":4: services.a.build: is not supported by this version of Skerry" },
+		  ":4: services.a.build: images are not built on this machine; build it elsewhere, "
+		  "load or push it, and name it by the key image" },
 		{ SERVICE("    mem_limit: lots\n"),
 		  ":4: services.a.mem_limit: expected a size such as 64m or 1g, not a text" },
 		{ SERVICE("    mem_limit: 1k\n"),
@@ -387,8 +398,6 @@ TEST(errors)
 		{ SERVICE("    ports: ['80:80:80:80']\n"), NULL },
 		{ SERVICE("    ports: [{published: 80}]\n"),
 		  ":4: services.a.ports[0]: the key target (the container's port) is missing" },
-		{ SERVICE("    deploy: {replicas: 3}\n"),
-		  ":4: services.a.deploy.replicas: only 1 is supported by this version of Skerry" },
 		{ "name: Bad Name\n" SERVICE(""), NULL },
 		{ SERVICE("    container_name: x\n  b: {image: i, container_name: x}\n"),
 		  ":5: services.b: service a has the same container_name 'x'" },
@@ -412,7 +421,8 @@ TEST(env_files)
 	struct err e = { 0 };
 
 	CHECK_INT(file_replace(AT_FDCWD, env, content, strlen(content), 0600, false, &e), 0);
-	CHECK_MSG(compose_parse(text, strlen(text), file, &p, &e) == 0, "%s", err_text(&e));
+	CHECK_MSG(compose_parse(text, strlen(text), file, NULL, &p, NULL, &e) == 0, "%s",
+		  err_text(&e));
 	CHECK_STR(strv_env_get(p->services[0].create.config.env, "A"), "1");
 	CHECK_STR(strv_env_get(p->services[0].create.config.env, "B"), "over");
 	CHECK_STR(strv_env_get(p->services[0].create.config.env, "C"), "x # y");
@@ -441,5 +451,42 @@ TEST(shell_words)
 			CHECK_STR(joined, cases[i].want);
 		else
 			CHECK(!joined);
+	}
+}
+
+TEST(pull_policies)
+{
+	static const struct {
+		const char *word;
+		enum compose_pull pull;
+		int64_t every;
+	} rows[] = {
+		{ "missing", PULL_MISSING, 0 },
+		{ "if_not_present", PULL_MISSING, 0 },
+		{ "always", PULL_ALWAYS, 0 },
+		{ "never", PULL_NEVER, 0 },
+		{ "daily", PULL_EVERY, 86400000 },
+		{ "weekly", PULL_EVERY, 604800000 },
+		{ "every_12h", PULL_EVERY, 43200000 },
+		{ "every_1w2d3h4m5s", PULL_EVERY, 788645000 },
+	};
+	static const char *const wrong[] = { "every_",	  "every_0s",	"every_1",
+					     "every_h",	  "every_1s1s", "every_1s1h",
+					     "every_-1h", "every_1x",	"every_99999999999h" };
+	_cleanup_(compose_free) struct compose_project *p = NULL;
+	struct err e = { 0 };
+	char text[200];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		snprintf(text, sizeof(text), SERVICE("    pull_policy: %s\n"), rows[i].word);
+		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", NULL, &p, NULL, &e), 0);
+		CHECK_INT(p->services[0].pull, rows[i].pull);
+		CHECK_INT(p->services[0].pull_every, rows[i].every);
+		compose_free(take_ptr(p));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(text, sizeof(text), SERVICE("    pull_policy: %s\n"), wrong[i]);
+		CHECK_INT(compose_parse(text, strlen(text), "/x/p.yaml", NULL, &p, NULL, &e),
+			  -EINVAL);
 	}
 }

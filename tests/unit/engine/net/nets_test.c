@@ -176,7 +176,7 @@ TEST(the_machine_is_no_router)
 	CHECK_INT(link_get(inside, "eth0", &l, &e), 0);
 	CHECK_INT(link_address(inside, l.index, &there, &e), 0);
 	CHECK_INT(link_up(inside, l.index, &e), 0);
-	CHECK_INT(link_default_route(inside, l.index, &here.addr, &e), 0);
+	CHECK_INT(link_default_route(inside, l.index, AF_INET, &here.addr, &e), 0);
 	server = world_listen(path, SOCK_STREAM, "0.0.0.0", 80);
 	CHECK(world_drops(w.outside, "198.51.100.2", 80, server));
 	CHECK_STR(world_ask(NULL, "198.51.100.2", 80, server), "198.51.100.1");

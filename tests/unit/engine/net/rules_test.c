@@ -35,9 +35,39 @@ static struct ip_net net(const char *text)
 	return n;
 }
 
+enum what { WHOLE, OF_RESOLVER, OF_USER };
+
+static void build(struct nft *n, enum what what, const struct rules *r)
+{
+	if (what == WHOLE)
+		rules_build(n, r);
+	else if (what == OF_RESOLVER) /* of a container's own namespace */
+		rules_build_resolver(n, &(struct ip_addr){ AF_INET, { 127, 0, 0, 11 } }, 40000,
+				     40001);
+	else
+		rules_build_user(n);
+}
+
+/* What people may do with their chain. */
+static bool own_rule(void)
+{
+	static const char command[] =
+		"nft add rule inet skerry-user forward ip saddr 10.9.9.9 drop && "
+		"nft chain inet skerry-user forward '{ policy drop; }'";
+	pid_t pid = fork();
+	int status = 1;
+
+	if (pid == 0) {
+		execlp("sh", "sh", "-c", command, (char *)NULL);
+		_exit(99);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 0;
+}
+
 /* Commits r in a fresh network namespace (child process) and gives what nft lists there; NULL when
  * that cannot be done here. */
-static char *listing_of(const struct rules *r, struct err *e)
+static char *listing_of(enum what what, const struct rules *r, struct err *e)
 {
 	int fds[2], status;
 	char *out = calloc(1, LISTING_MAX);
@@ -58,12 +88,14 @@ static char *listing_of(const struct rules *r, struct err *e)
 			_exit(77);
 		fd = nl_open(NETLINK_NETFILTER, e);
 		for (int i = 0; i < 2; i++) { /* twice: the second replaces the first */
-			rules_build(&n, r);
+			build(&n, what, r);
 			if (nft_commit(&n, fd, e) < 0) {
 				dprintf(1, "%s", err_text(e));
 				_exit(1);
 			}
 			nft_free(&n);
+			if (what == OF_USER && i == 0 && !own_rule())
+				_exit(77);
 		}
 		execlp("nft", "nft", "-nn", "list", "ruleset", (char *)NULL);
 		_exit(77);
@@ -114,10 +146,10 @@ static char *sorted(char *listing)
 	return out;
 }
 
-static void check_listing(const struct rules *r, const char *fixture)
+static void check_listing(enum what what, const struct rules *r, const char *fixture)
 {
 	struct err e = { 0 };
-	char *got = listing_of(r, &e), *want;
+	char *got = listing_of(what, r, &e), *want;
 	bool same;
 
 	if (!got)
@@ -132,16 +164,28 @@ static void check_listing(const struct rules *r, const char *fixture)
 	CHECK_MSG(same, "the listing above is not %s", fixture);
 }
 
+TEST(golden_resolver)
+{
+	check_listing(OF_RESOLVER, NULL, "tests/unit/engine/net/rules_resolver.nft");
+}
+
+/* What people wrote into it stays. */
+TEST(golden_user)
+{
+	check_listing(OF_USER, NULL, "tests/unit/engine/net/rules_user.nft");
+}
+
 TEST(golden_empty)
 {
 	struct rules r = { 0 };
 
-	check_listing(&r, "tests/unit/engine/net/rules_empty.nft");
+	check_listing(WHOLE, &r, "tests/unit/engine/net/rules_empty.nft");
 }
 
 TEST(golden_default_bridge)
 {
-	struct rules_bridge b = { "skerry0", net("172.17.0.0/16"), false, true, true };
+	struct rules_bridge b = { "skerry0", net("172.17.0.0/16"), .masquerade = true,
+				  .icc = true };
 	struct rules_port ports[] = {
 		{ IPPROTO_TCP, ip("0.0.0.0"), 8080, ip("172.17.0.2"), 80 },
 		{ IPPROTO_UDP, ip("0.0.0.0"), 53, ip("172.17.0.3"), 5353 },
@@ -149,31 +193,37 @@ TEST(golden_default_bridge)
 	};
 	struct rules r = { &b, 1, ports, ARRAY_SIZE(ports) };
 
-	check_listing(&r, "tests/unit/engine/net/rules_bridge.nft");
+	check_listing(WHOLE, &r, "tests/unit/engine/net/rules_bridge.nft");
 }
 
 TEST(golden_many)
 {
 	struct rules_bridge b[] = {
-		{ "skerry0", net("172.17.0.0/16"), false, true, true },
+		{ "skerry0", net("172.17.0.0/16"), .masquerade = true, .icc = true },
 		{ "br-internal", net("172.18.0.0/16"), true, true, true },
-		{ "br-noicc", net("10.1.2.0/23"), false, false, false },
-		{ "br-noicc", net("fd00:1::/64"), false, true, false },
+		{ "br-noicc", net("10.1.2.0/23"), .icc = false },
+		{ "br-noicc", net("fd00:1::/64"), .masquerade = true },
+		{ "br-open", net("10.1.4.0/24"), .masquerade = true, .unprotected = true },
+		{ "br-routed", net("10.1.5.0/24"), .icc = true, .routed = true },
+		{ "br-routed", net("fd00:5::/64"), .icc = true, .routed = true },
 	};
 	struct rules_port ports[] = {
 		{ IPPROTO_SCTP, ip("192.0.2.1"), 36412, ip("10.1.2.9"), 36412 },
 		{ IPPROTO_TCP, ip("::"), 443, ip("fd00:1::2"), 8443 },
 		{ IPPROTO_TCP, ip("fe80::1"), 444, ip("fd00:1::2"), 8443 },
+		{ IPPROTO_TCP, ip("0.0.0.0"), 0, ip("10.1.5.2"), 80 },
+		{ IPPROTO_UDP, ip("::"), 0, ip("fd00:5::2"), 53 },
 	};
 	struct rules r = { b, ARRAY_SIZE(b), ports, ARRAY_SIZE(ports) };
 
-	check_listing(&r, "tests/unit/engine/net/rules_many.nft");
+	check_listing(WHOLE, &r, "tests/unit/engine/net/rules_many.nft");
 }
 
 TEST(thousands_of_ports)
 {
 	enum { N = 4000 };
-	struct rules_bridge b = { "skerry0", net("172.17.0.0/16"), false, true, true };
+	struct rules_bridge b = { "skerry0", net("172.17.0.0/16"), .masquerade = true,
+				  .icc = true };
 	struct rules_port *ports = calloc(N, sizeof(*ports));
 	struct rules r = { &b, 1, ports, N };
 	struct err e = { 0 };
@@ -183,7 +233,7 @@ TEST(thousands_of_ports)
 	for (int i = 0; i < N; i++)
 		ports[i] = (struct rules_port){ IPPROTO_TCP, ip("0.0.0.0"), (uint16_t)(1000 + i),
 						ip("172.17.0.2"), 80 };
-	got = listing_of(&r, &e);
+	got = listing_of(WHOLE, &r, &e);
 	free(ports);
 	if (!got)
 		return;

@@ -279,7 +279,7 @@ static inline UNUSED int world_uplink(struct world *w, const char *machine, stru
 	rc = rc < 0 ? rc : link_get(inside, "eth0", &l, e);
 	rc = rc < 0 ? rc : link_address(inside, l.index, &there, e);
 	rc = rc < 0 ? rc : link_up(inside, l.index, e);
-	rc = rc < 0 ? rc : link_default_route(inside, l.index, &gw, e);
+	rc = rc < 0 ? rc : link_default_route(inside, l.index, AF_INET, &gw, e);
 	if (rc == 0)
 		world_mac(NULL, "up0", w->up_mac);
 	return rc;

@@ -75,15 +75,22 @@ static int spec_of(const char *json, size_t len, struct filter_spec **ret, struc
 	return r < 0 ? r : plan_read_seccomp(o, "linux.seccomp", ret, e);
 }
 
+/* 1: it was in the cache */
 static int program_of(uint64_t caps, const char *cache, struct filter_program *ret, struct err *e)
 {
 	_cleanup_(buf_free) struct buf json = BUF_INIT(1 << 20);
 	_cleanup_(filter_spec_free) struct filter_spec *spec = NULL;
 	int r = seccomp_default_write(caps, 6 << 8 | 12, &json, e);
 
+	if (r == 0 && cache && filter_cache_take(cache, json.data, json.len, ret))
+		return 1;
 	if (r == 0)
 		r = spec_of(json.data, json.len, &spec, e);
-	return r < 0 ? r : filter_compile(spec, cache, ret, e);
+	if (r == 0)
+		r = filter_compile(spec, ret, e);
+	if (r == 0 && cache)
+		filter_cache_put(cache, json.data, json.len, ret);
+	return r;
 }
 
 static const struct {
@@ -202,7 +209,7 @@ TEST(permissive_profile_has_no_prologue)
 	_cleanup_(filter_spec_free) struct filter_spec *spec = NULL;
 
 	CHECK_INT(spec_of(json, strlen(json), &spec, NULL), 0);
-	CHECK_INT(filter_compile(spec, NULL, &p, NULL), 0);
+	CHECK_INT(filter_compile(spec, &p, NULL), 0);
 	CHECK_INT(interpret(&p, DATA(.nr = 999)), SECCOMP_RET_ALLOW);
 	CHECK_INT(interpret(&p, DATA(.nr = 83)), DENIED(5));
 }
@@ -218,7 +225,7 @@ TEST(repeated_argument_means_any_of_them)
 	_cleanup_(filter_spec_free) struct filter_spec *spec = NULL;
 
 	CHECK_INT(spec_of(json, strlen(json), &spec, NULL), 0);
-	CHECK_INT(filter_compile(spec, NULL, &p, NULL), 0);
+	CHECK_INT(filter_compile(spec, &p, NULL), 0);
 	CHECK_INT(interpret(&p, DATA(.nr = 41, .args = { 1 })), SECCOMP_RET_ALLOW);
 	CHECK_INT(interpret(&p, DATA(.nr = 41, .args = { 2 })), SECCOMP_RET_ALLOW);
 	CHECK_INT(interpret(&p, DATA(.nr = 41, .args = { 3 })), DENIED(EPERM));
@@ -240,8 +247,9 @@ TEST(cache_gives_the_same_program_and_survives_damage)
 	CHECK_INT(program_of(caps_default(), dir, &p, NULL), 0);
 	CHECK_INT(dir_each(AT_FDCWD, dir, 10, last_name, name, NULL), 0);
 	CHECK(str_ends(name, ".bpf"));
-	CHECK_INT(program_of(caps_default(), dir, &q, NULL), 0);
+	CHECK_INT(program_of(caps_default(), dir, &q, NULL), 1);
 	CHECK_INT(p.len, q.len);
+	CHECK_INT(p.flags, q.flags);
 	CHECK(memcmp(p.filter, q.filter, p.len * sizeof(*p.filter)) == 0);
 	/* cut short: compiled anew, never loaded */
 	(void)str_format(path, sizeof(path), "%s/%s", dir, name);
@@ -297,8 +305,7 @@ static uint32_t verdict_with(const char *profile, uint64_t caps, int nr)
 	_cleanup_(buf_free) struct buf json = BUF_INIT(1 << 20);
 
 	if (seccomp_profile_write(profile, strlen(profile), caps, 6 << 8 | 12, &json, NULL) < 0 ||
-	    spec_of(json.data, json.len, &spec, NULL) < 0 ||
-	    filter_compile(spec, NULL, &p, NULL) < 0)
+	    spec_of(json.data, json.len, &spec, NULL) < 0 || filter_compile(spec, &p, NULL) < 0)
 		return 0xdead0000;
 	return interpret(&p, DATA(.nr = nr));
 }

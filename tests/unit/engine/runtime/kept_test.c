@@ -67,6 +67,49 @@ TEST(from_a_plan)
 	CHECK(k.has_oom_score && k.oom_score_adj == 5 && k.filter.len > 0);
 }
 
+TEST(a_description_is_taken_apart_once_and_then_known_by_its_text)
+{
+	static const char good[] = "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"},"
+				   "\"process\":{\"args\":[\"x\"],\"cwd\":\"/\"},"
+				   "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}],"
+				   "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ERRNO\","
+				   "\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"],\"syscalls\":["
+				   "{\"names\":[\"%s\"],\"action\":\"%s\"}]}}}";
+	static const struct {
+		const char *name, *action;
+		int r;
+		bool known;
+	} rows[] = {
+		{ "read", "SCMP_ACT_ALLOW", 0, false },	  { "read", "SCMP_ACT_ALLOW", 0, true },
+		{ "write", "SCMP_ACT_ALLOW", 0, false },  { "read", "SCMP_ACT_X", -EINVAL, false },
+		{ "read", "SCMP_ACT_X", -EINVAL, false }, /* what is wrong is never kept */
+	};
+	_cleanup_(mem_free) char *cache = str_printf("%s/programs", test_tmpdir());
+	_cleanup_(kept_clear) struct kept first = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(mem_free) char *text = str_printf(good, rows[i].name, rows[i].action);
+		_cleanup_(plan_free) struct plan *plan = NULL;
+		_cleanup_(kept_clear) struct kept k = { 0 };
+		struct err e = { 0 };
+
+		CHECK_INT(plan_parse_cached(text, strlen(text), cache, &plan, &e), rows[i].r);
+		if (rows[i].r < 0)
+			continue;
+		CHECK_INT(plan->program.len > 0, rows[i].known);
+		CHECK(kept_from_plan(plan, cache, &k, &e) == 0);
+		CHECK(k.filter.len > 0 && k.filter.flags == 2);
+		if (i == 0) {
+			first = k;
+			k = (struct kept){ 0 };
+		} else if (rows[i].known) {
+			CHECK_INT(k.filter.len, first.filter.len);
+			CHECK(memcmp(k.filter.filter, first.filter.filter,
+				     first.filter.len * sizeof(*first.filter.filter)) == 0);
+		}
+	}
+}
+
 TEST(what_is_damaged_is_not_believed)
 {
 	_cleanup_(mem_free) char *at = path(), *text = NULL;

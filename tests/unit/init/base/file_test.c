@@ -206,6 +206,24 @@ TEST(removes_trees_without_following)
 	CHECK(content_is(dir, "keep/f", "x"));
 }
 
+TEST(removes_a_tree_within_a_budget_or_says_that_it_is_too_much)
+{
+	static const struct tree_budget room = { 4, 1 << 20 }, few = { 3, 1 << 20 },
+					little = { 4, 4095 };
+	_cleanup_(fd_close) int dir = open_tmp();
+	struct err e = { 0 };
+
+	for (int round = 0; round < 2; round++) {
+		CHECK_INT(dir_make(dir, "t/a/b", 0755, &e), 0);
+		CHECK_INT(file_replace(dir, "t/a/f", "x", 1, 0600, true, &e), 0);
+		CHECK_INT(symlinkat("..", dir, "t/link"), 0);
+		CHECK_INT(tree_remove_some(dir, "t", round ? little : few, &e), -E2BIG);
+		CHECK_INT(tree_remove_some(dir, "t", room, &e), 0);
+		CHECK_INT(count(dir), 0);
+	}
+	CHECK_INT(tree_remove_some(dir, "t", few, &e), 0);
+}
+
 TEST(removes_what_is_deeper_than_any_path_or_descriptor_limit)
 {
 	_cleanup_(fd_close) int dir = open_tmp();

@@ -160,6 +160,31 @@ TEST(a_crashed_file_system_is_not_clean)
 	CHECK(probe(path).fs_clean);
 }
 
+/* What an error tells people to do; false when it could not be done. */
+static bool add_quota(const char *path)
+{
+	static const char script[] =
+		"PATH=$PATH:/sbin:/usr/sbin; exec tune2fs -O quota,project -Q prjquota \"$1\"";
+	const char *argv[] = { "sh", "-c", script, "sh", path, NULL };
+	const struct spawn s = { .path = "/bin/sh", .argv = argv };
+	int status;
+
+	return spawn_run(&s, 60000, 4096, NULL, &status, NULL) == 0 && status == 0;
+}
+
+TEST(quota_by_project_is_seen)
+{
+	_cleanup_(mem_free) char *path = image("ours", 64 * MIB);
+
+	if (!make_ext4(path, DISK_LABEL))
+		return;
+	CHECK(!probe(path).fs_quota); /* a disk of an earlier version */
+	if (add_quota(path))
+		CHECK(probe(path).fs_quota);
+	poke(path, 1024 + 0x26c, "\x00\x00\x00\x00", 4); /* no inode for it */
+	CHECK(!probe(path).fs_quota);
+}
+
 TEST(a_superblock_of_nonsense_is_foreign)
 {
 	_cleanup_(mem_free) char *path = image("ours", 64 * MIB);
