@@ -131,7 +131,7 @@ def kinds():
         "sh", "-c", "socat UDP-LISTEN:90,fork EXEC:cat & socat SCTP-LISTEN:91,fork SYSTEM:'echo sctp' & "
         "for p in 92 93 94 95; do socat TCP-LISTEN:$p,fork SYSTEM:\"echo port $p\" & done; wait"))
     until(lambda: "udp" in execute("tools-two", "sh", "-c", f"echo udp | socat -t 2 - UDP:{machine()}:8190", check=False).stdout, "udp")
-    until(lambda: "sctp" in execute("tools-two", "sh", "-c", f"socat -t 2 - SCTP:{machine()}:8191 < /dev/null", check=False).stdout, "sctp")
+    until(lambda: "sctp" in execute("tools-two", "sh", "-c", f"socat -u SCTP:{machine()}:8191 -", check=False).stdout, "sctp")
     for port in (92, 93, 94):
         contains(execute("tools-two", "socat", "-u", f"TCP:{machine()}:81{port}", "-").strip(), f"port {port}", "range")
     bound = box.inspect("tools-kinds")["NetworkSettings"]["Ports"]["95/tcp"]
