@@ -8,12 +8,13 @@
 
 #include <ctype.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 
 #include "init/base/str.h"
 #include "init/base/util.h"
 
-enum { SPEC_MAX = 256, BACKLOG = 128 };
+enum { SPEC_MAX = 256, BACKLOG = 128, RETAKES = 20, RETAKE_MS = 10 };
 
 static const struct {
 	uint8_t proto;
@@ -416,6 +417,12 @@ int port_retake(struct port_space *s, struct port_binding *b, struct err *e)
 			       .host_last = b->host_port };
 	struct port_binding again;
 	int rc = b->host_port == 0 ? 0 : take_one(s, &w, &again, e);
+
+	/* the old engine's proxy may still be about to end */
+	for (int i = 0; i < RETAKES && rc == -EADDRINUSE && w.host_ip.family == AF_INET6; i++) {
+		(void)poll(NULL, 0, RETAKE_MS);
+		rc = take_one(s, &w, &again, e);
+	}
 
 	if (rc == 0 && b->host_port)
 		b->fd = again.fd;

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -21,7 +22,7 @@
 #include "init/base/spawn.h"
 #include "init/base/str.h"
 
-enum { AGAIN_MS = 500, KEY_MAX = 80 };
+enum { AGAIN_MS = 500, PATIENCE_MS = 2000, KEY_MAX = 80 };
 
 bool proxy_possible(const struct nets *n, uint8_t proto)
 {
@@ -78,13 +79,25 @@ static int send_one(struct nets *n, const struct sandbox *s, const struct port_b
 			       b->container_port, b->fd, e);
 }
 
+/* The process reads all the time: what does not fit now does in a moment. */
+static bool room_again(const struct nets *n, int rc)
+{
+	struct pollfd p = { .fd = n->proxy.channel, .events = POLLOUT };
+
+	return rc == -EAGAIN && poll(&p, 1, PATIENCE_MS) > 0;
+}
+
 static int send_all(struct nets *n, const struct sandbox *s, struct err *e)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < s->n_ports && rc == 0; i++)
-		if (carried(&s->ports[i]))
+	for (size_t i = 0; i < s->n_ports && rc == 0; i++) {
+		if (!carried(&s->ports[i]))
+			continue;
+		do
 			rc = send_one(n, s, &s->ports[i], e);
+		while (room_again(n, rc));
+	}
 	return rc;
 }
 
@@ -171,7 +184,9 @@ void proxy_forget(struct nets *n, const struct sandbox *s)
 		if (!carried(&s->ports[i]))
 			continue;
 		key_of(&s->ports[i], key);
-		rc = proxy_send_close(n->proxy.channel, key, &e);
+		do
+			rc = proxy_send_close(n->proxy.channel, key, &e);
+		while (room_again(n, rc));
 	}
 	if (rc < 0)
 		give_up(n, &e);
