@@ -16,7 +16,9 @@ from lib.tap import case, check, contains, equal
 IMAGE = "test/tools:1"
 PACKAGES = ["iperf3", "bind9-dnsutils", "curl", "socat", "nftables", "iproute2"]
 box = vm.prepared("tools")
-HTTP = r"""printf 'HTTP/1.0 200 OK\r\n\r\nclient %s\n' "$SOCAT_PEERADDR" """
+HTTP = rb"""#!/bin/sh
+printf 'HTTP/1.0 200 OK\r\n\r\nclient %s\n' "$SOCAT_PEERADDR"
+"""
 
 
 def execute(name, *words, **more):
@@ -28,7 +30,7 @@ def start(name, *options, command=("sleep", "100000")):
 
 
 def web(name, *options, listen="TCP-LISTEN:80,fork,reuseaddr"):
-    start(name, *options, command=("socat", listen, f"SYSTEM:{HTTP}"))
+    start(name, *options, command=("socat", listen, "EXEC:/usr/bin/answer"))
 
 
 def curl(name, url, seconds=10):
@@ -66,18 +68,18 @@ def remove(*names):
 def prepare():
     root = images.debian_tar("tools", PACKAGES)
     path = os.path.join(box.scratch, "tools.tar")
-    more = {}
+    more = {"usr/bin/answer": HTTP}
     for source in ("advertise.c", "manyqueries.c"):
         with open(images.program(source), "rb") as program:
             more[f"usr/bin/{source[:-2]}"] = program.read()
     with open(root, "rb") as data:
         images.docker_archive(path, IMAGE, [data.read(), images.layer(more)], {"Cmd": ["sh"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]})
-    box.up(memory="1G", disk=os.path.join(box.scratch, "data.img"), disk_size="4G", publish=["auto:8080", "auto:8081"])
+    box.up(memory="1G", disk=os.path.join(box.scratch, "data.img"), disk_size="4G", publish=["auto:8090", "auto:8091"])
     box.docker("load", "-i", path)
     os.unlink(path)
     box.docker("network", "create", "--ipv6", "--subnet", "10.71.0.0/24", "--subnet", "fd71::/64", "tools-one")
     box.docker("network", "create", "--subnet", "10.72.0.0/24", "tools-two")
-    web("tools-web", "--network", "tools-one", "--network-alias", "site", "-p", "8080:80", "-p", "127.0.0.1:8082:80")
+    web("tools-web", "--network", "tools-one", "--network-alias", "site", "-p", "8090:80", "-p", "127.0.0.1:8092:80")
     start("tools-one", "--network", "tools-one", "--cap-add", "NET_ADMIN")
     start("tools-two", "--network", "tools-two")
     start("tools-host", "--network", "host", "--cap-add", "NET_ADMIN")
@@ -89,25 +91,25 @@ def published():
     until(lambda: curl("tools-one", "tools-web/") == f"client {one}", "by name")
     equal(curl("tools-one", "site/"), f"client {one}", "by alias")
     equal(curl("tools-one", f"{web_ip}/"), f"client {one}", "by address")
-    equal(curl("tools-two", f"{machine()}:8080/"), "client 10.71.0.1", "another network: by the machine, as Docker does")
-    equal(curl("tools-web", f"{machine()}:8080/"), "client 10.71.0.1", "hairpin")
-    equal(curl("tools-host", f"{machine()}:8080/"), f"client {machine()}", "the machine itself")
-    equal(curl("tools-host", "127.0.0.1:8080/"), "client 10.71.0.1", "the machine's loopback")
-    equal(curl("tools-host", "127.0.0.1:8082/"), "client 10.71.0.1", "published on loopback")
-    equal(curl("tools-two", f"{machine()}:8082/", 3)[:4], "curl", "and only there")
+    equal(curl("tools-two", f"{machine()}:8090/"), "client 10.71.0.1", "another network: by the machine, as Docker does")
+    equal(curl("tools-web", f"{machine()}:8090/"), "client 10.71.0.1", "hairpin")
+    equal(curl("tools-host", f"{machine()}:8090/"), f"client {machine()}", "the machine itself")
+    equal(curl("tools-host", "127.0.0.1:8090/"), "client 10.71.0.1", "the machine's loopback")
+    equal(curl("tools-host", "127.0.0.1:8092/"), "client 10.71.0.1", "published on loopback")
+    equal(curl("tools-two", f"{machine()}:8092/", 3)[:4], "curl", "and only there")
     check(curl("tools-two", f"{web_ip}/", 3).startswith("curl"), "not by its own address")
 
 
 @case("threats row 79: the container sees its real client, never 127.0.0.1")
 def real_client():
-    contains(from_outside(8080), "client 10.0.2.2", "from outside of the machine")
+    contains(from_outside(8090), "client 10.0.2.2", "from outside of the machine")
 
 
 @case("IPv6: the same port on [::], reached from another network; [::1], and IPv6 to a container of IPv4")
 def ipv6():
     ports = box.inspect("tools-web")["NetworkSettings"]["Ports"]["80/tcp"]
-    equal(ports, [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"},
-                  {"HostIp": "127.0.0.1", "HostPort": "8082"}], "ports")
+    equal(ports, [{"HostIp": "0.0.0.0", "HostPort": "8090"}, {"HostIp": "::", "HostPort": "8090"},
+                  {"HostIp": "127.0.0.1", "HostPort": "8092"}], "ports")
     web("tools-six", "--network", "tools-one", "-p", "[::]:8083:80", listen="TCP6-LISTEN:80,fork,reuseaddr")
     box.docker("network", "create", "--ipv6", "--subnet", "fd73::/64", "tools-three")
     start("tools-three", "--network", "tools-three")
@@ -125,13 +127,13 @@ def ipv6():
 
 @case("udp and sctp published; a range; random ports")
 def kinds():
-    start("tools-kinds", "--network", "tools-one", "-p", "8090:90/udp", "-p", "8091:91/sctp", "-p", "8092-8094:92-94", "-p", "95", command=(
+    start("tools-kinds", "--network", "tools-one", "-p", "8190:90/udp", "-p", "8191:91/sctp", "-p", "8192-8194:92-94", "-p", "95", command=(
         "sh", "-c", "socat UDP-LISTEN:90,fork EXEC:cat & socat SCTP-LISTEN:91,fork SYSTEM:'echo sctp' & "
         "for p in 92 93 94 95; do socat TCP-LISTEN:$p,fork SYSTEM:\"echo port $p\" & done; wait"))
-    until(lambda: "udp" in execute("tools-two", "sh", "-c", f"echo udp | socat -t 2 - UDP:{machine()}:8090", check=False).stdout, "udp")
-    until(lambda: "sctp" in execute("tools-two", "sh", "-c", f"socat -t 2 - SCTP:{machine()}:8091 < /dev/null", check=False).stdout, "sctp")
+    until(lambda: "udp" in execute("tools-two", "sh", "-c", f"echo udp | socat -t 2 - UDP:{machine()}:8190", check=False).stdout, "udp")
+    until(lambda: "sctp" in execute("tools-two", "sh", "-c", f"socat -t 2 - SCTP:{machine()}:8191 < /dev/null", check=False).stdout, "sctp")
     for port in (92, 93, 94):
-        contains(execute("tools-two", "socat", "-u", f"TCP:{machine()}:80{port}", "-").strip(), f"port {port}", "range")
+        contains(execute("tools-two", "socat", "-u", f"TCP:{machine()}:81{port}", "-").strip(), f"port {port}", "range")
     bound = box.inspect("tools-kinds")["NetworkSettings"]["Ports"]["95/tcp"]
     equal(len({item["HostPort"] for item in bound}), 1, f"random, the same for both families: {bound}")
     contains(execute("tools-two", "socat", "-u", f"TCP:{machine()}:{bound[0]['HostPort']}", "-"), "port 95", "random")
@@ -209,13 +211,13 @@ def flushed():
     equal(plain(execute("tools-host", "nft", "list", "table", "ip", "skerry")), plain(listing), "exactly as before")
     web_ip = address("tools-web", "tools-one")
     check(curl("tools-two", f"{web_ip}/", 3).startswith("curl"), "bridges are apart")
-    contains(from_outside(8080), "client", "published")
-    execute("tools-host", "nft", "add", "rule", "inet", "skerry-user", "forward", "ct", "original", "proto-dst", "8080", "drop")
-    box.docker("run", "-d", "--name", "tools-more", "--network", "tools-two", "-p", "8081:80", IMAGE, "sleep", "1000")
-    check("client" not in curl("tools-two", f"{machine()}:8080/", 3), "dropped by it")
-    contains(execute("tools-host", "nft", "list", "chain", "inet", "skerry-user", "forward"), "8080", "it stays after our changes")
+    contains(from_outside(8090), "client", "published")
+    execute("tools-host", "nft", "add", "rule", "inet", "skerry-user", "forward", "ct", "original", "proto-dst", "8090", "drop")
+    box.docker("run", "-d", "--name", "tools-more", "--network", "tools-two", "-p", "8091:80", IMAGE, "sleep", "1000")
+    check("client" not in curl("tools-two", f"{machine()}:8090/", 3), "dropped by it")
+    contains(execute("tools-host", "nft", "list", "chain", "inet", "skerry-user", "forward"), "8090", "it stays after our changes")
     execute("tools-host", "nft", "flush", "chain", "inet", "skerry-user", "forward")
-    until(lambda: "client" in from_outside(8080), "and is people's own")
+    until(lambda: "client" in from_outside(8090), "and is people's own")
     remove("tools-more")
 
 
