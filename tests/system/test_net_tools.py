@@ -212,7 +212,8 @@ def flushed():
     web_ip = address("tools-web", "tools-one")
     check(curl("tools-two", f"{web_ip}/", 3).startswith("curl"), "bridges are apart")
     contains(from_outside(8090), "client", "published")
-    execute("tools-host", "nft", "add", "rule", "inet", "skerry-user", "forward", "ct", "original", "proto-dst", "8090", "drop")
+    execute("tools-host", "nft", "add", "rule", "inet", "skerry-user", "forward", "meta", "l4proto", "tcp", "ct",
+            "original", "proto-dst", "8090", "drop")
     box.docker("run", "-d", "--name", "tools-more", "--network", "tools-two", "-p", "8091:80", IMAGE, "sleep", "1000")
     check("client" not in curl("tools-two", f"{machine()}:8090/", 3), "dropped by it")
     contains(execute("tools-host", "nft", "list", "chain", "inet", "skerry-user", "forward"), "8090", "it stays after our changes")
