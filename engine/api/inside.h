@@ -58,6 +58,10 @@ bool api_labels_pass(const struct filters *f, const char *(*get)(const void *, c
 		     const void *object);
 /* The event of a prune of containers or images (`type`). */
 void api_publish_prune(struct engine *en, const char *type, int64_t freed);
+/* The event, and the answer of a prune of containers or volumes: under `key` what is gone (NULL:
+ * nothing), and the bytes that came free. */
+void api_reply_prune(struct http_req *r, const char *type, const char *key, char *const *deleted,
+		     int64_t freed);
 /* A member `key`: "key=value" entries (NULL: none) as an object. */
 void api_pairs(struct json_writer *w, const char *key, char *const *pairs);
 /* A member that is an object of strings as "key=value" entries, added to *ret. -EINVAL. */

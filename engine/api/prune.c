@@ -110,19 +110,20 @@ bool api_labels_pass(const struct filters *f, const char *(*get)(const void *, c
 	return !filters_has(f, "label!") || !filters_labels(f, "label!", get, object);
 }
 
-static void tell(struct prune *p)
+void api_reply_prune(struct http_req *r, const char *type, const char *key, char *const *deleted,
+		     int64_t freed)
 {
 	_cleanup_(buf_free) struct buf b = BUF_INIT(API_ANSWER_MAX);
 	struct json_writer w;
 
-	api_publish_prune(p->en, "container", p->freed);
+	api_publish_prune(engine_of(r), type, freed);
 	json_writer_init(&w, &b);
 	json_begin_object(&w);
-	json_key(&w, "ContainersDeleted");
-	json_strv(&w, p->deleted);
-	json_member_i64(&w, "SpaceReclaimed", p->freed);
+	json_key(&w, key);
+	json_strv(&w, deleted);
+	json_member_i64(&w, "SpaceReclaimed", freed);
 	json_end_object(&w);
-	api_reply(p->req, 200, &b);
+	api_reply(r, 200, &b);
 }
 
 static void prune_next(struct prune *p)
@@ -136,7 +137,7 @@ static void prune_next(struct prune *p)
 		container_remove(c, false, false, &p->op);
 		return;
 	}
-	tell(p);
+	api_reply_prune(p->req, "container", "ContainersDeleted", p->deleted, p->freed);
 	prune_free(p);
 }
 

@@ -60,17 +60,7 @@ static void prune_free(struct volume_prune *p)
 
 static void tell(struct volume_prune *p)
 {
-	_cleanup_(buf_free) struct buf b = BUF_INIT(API_ANSWER_MAX);
-	struct json_writer w;
-
-	api_publish_prune(p->en, "volume", p->freed);
-	json_writer_init(&w, &b);
-	json_begin_object(&w);
-	json_key(&w, "VolumesDeleted");
-	json_strv(&w, p->deleted);
-	json_member_i64(&w, "SpaceReclaimed", p->freed);
-	json_end_object(&w);
-	api_reply(p->req, 200, &b);
+	api_reply_prune(p->req, "volume", "VolumesDeleted", p->deleted, p->freed);
 	prune_free(p);
 }
 
